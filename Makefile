@@ -1,0 +1,88 @@
+# Every target works on a fresh clone: what needs the environment makes .venv first.
+# From outside: TINYTORCH_DATA_DIR (where the datasets are), PYTHON (which Python to build .venv from).
+
+PYTHON  ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+             $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+WORKERS ?= 2
+BIN     := $(CURDIR)/.venv/bin
+ENV     := .venv/.installed
+
+BUILT     := 1 2 3
+NOT_BUILT := 4 5 6
+
+perceptron := 01_1957_perceptron/perceptron_trained.py
+xor        := 02_1969_xor_crisis/xor_solved.py
+mlp        := 03_1986_mlp_revival/mlp_digits.py 03_1986_mlp_revival/mlp_mnist.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup oracle test milestones grade bench data lint docs clean
+.PHONY: $(BUILT:%=milestone-%) $(NOT_BUILT:%=milestone-%)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '  make %-12s %s\n' milestone-N 'train milestone N with live progress, then grade it (built: $(BUILT))'
+
+$(ENV): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found. Install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(ENV) ## make .venv with the library and everything that develops it
+
+oracle: $(ENV) ## add PyTorch and JAX to .venv, for the parity tests and the benchmarks
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,oracle]'
+
+test: $(ENV) ## run the tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+milestone-1: $(ENV)
+	$(call train_and_grade,perceptron)
+milestone-2: $(ENV)
+	$(call train_and_grade,xor)
+milestone-3: $(ENV)
+	$(call train_and_grade,mlp)
+
+$(NOT_BUILT:%=milestone-%): milestone-%:
+	@echo "milestone $* is not built yet"; exit 1
+
+milestones: $(ENV) ## train and grade every milestone that is built, and say which are not
+	@failed=; \
+	for n in $(BUILT); do $(MAKE) --no-print-directory milestone-$$n || failed="$$failed $$n"; done; \
+	for n in $(NOT_BUILT); do echo "milestone $$n is not built yet"; done; \
+	if [ -n "$$failed" ]; then echo "FAILED: milestone$$failed"; exit 1; fi; \
+	echo "met: milestones $(BUILT)"
+
+grade: $(ENV) ## grade every milestone, without the show
+	$(BIN)/python -m pytest grading
+
+bench: $(ENV) ## time the workloads beside the peers that are installed (make oracle), into results/bench.json
+	$(BIN)/python -m benchmarks
+
+data: $(ENV) ## fetch and check every dataset
+	$(BIN)/python milestones/data_manager.py
+
+lint: $(ENV) ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+docs: $(ENV) ## write the API reference to docs/_build
+	$(BIN)/pdoc --docformat google --math --output-directory docs/_build tinytorch
+
+clean: ## remove what the other targets wrote, except .venv and the datasets
+	rm -rf build dist docs/_build results .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# $(call train_and_grade,NAME) runs the scripts of $(NAME) live, all of them even if one misses its mark, then
+# `pytest grading -k NAME`. Exit code 3 of a script means that its dataset cannot be had: said, and no failure.
+define train_and_grade
+	@failed=; skipped=; \
+	for script in $($(1)); do \
+	  code=0; $(BIN)/python milestones/$$script || code=$$?; \
+	  case $$code in 0) ;; 3) skipped="$$skipped $$script" ;; *) failed="$$failed $$script (exit code $$code)" ;; esac; \
+	done; \
+	$(BIN)/python -m pytest grading -k $(1) || failed="$$failed grading"; \
+	for script in $$skipped; do echo "SKIPPED: $$script: its dataset is not available, see its message above"; done; \
+	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi
+endef
