@@ -8,7 +8,8 @@ import os
 import hypothesis
 import pytest
 
-# A first example may compile a kernel, so no example has a deadline. On CI a failure must be the same every time.
+# A first example may compile a kernel, so no example has a deadline. On CI a failure
+# must be the same every time.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=40)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=40, derandomize=True, database=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
