@@ -107,15 +107,24 @@ def upward(module: str, here: tuple[int, str], line: int, name: str) -> list[str
 
 
 def strays(source: str, file: str) -> list[str]:
-    """Compiler options outside of the one decorator."""
+    """Compiler options outside of the one decorator. A helper may switch fast maths off, never on."""
     found = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.keyword) and node.arg in {"fastmath", "nogil"}:
-            found.append(f"{file}:{node.value.lineno} sets {node.arg}: kernels/_jit.py does, once")
-        if isinstance(node, ast.Name | ast.Attribute | ast.alias):
+        options: list[tuple[ast.expr | None, ast.expr]] = []
+        if isinstance(node, ast.keyword):
+            options = [(ast.Constant(node.arg), node.value)]
+        elif isinstance(node, ast.Dict):
+            options = list(zip(node.keys, node.values, strict=True))
+        elif isinstance(node, ast.Name | ast.Attribute | ast.alias):
             name = {ast.Name: "id", ast.Attribute: "attr", ast.alias: "name"}[type(node)]
             if getattr(node, name).split(".")[-1] in JIT_DECORATORS:
                 found.append(f"{file}:{node.lineno} uses {getattr(node, name)}: use @kernel")
+        for key, value in options:
+            off = isinstance(value, ast.Constant) and value.value is False
+            if isinstance(key, ast.Constant) and key.value == "fastmath" and not off:
+                found.append(
+                    f"{file}:{value.lineno} sets fastmath: FASTMATH in kernels/_jit.py is the one set"
+                )
     return found
 
 
@@ -195,11 +204,19 @@ def test_compiler_options_stand_in_one_place():
         ("@numba.njit\ndef f(): pass", "uses njit"),
         ("@numba.vectorize\ndef f(): pass", "uses vectorize"),
         ("@kernel(fastmath=True)\ndef f(): pass", "sets fastmath"),
+        ('OPTIONS = {"fastmath": {"nnan"}}', "sets fastmath"),
     ],
 )
 def test_a_stray_compiler_option_is_found(source, expected):
     (stray,) = strays(source, "kernels/gemm.py")
     assert expected in stray
+
+
+def test_fast_maths_may_be_switched_off():
+    assert (
+        strays('OPTIONS = {"fastmath": False}\n@kernel(fastmath=False)\ndef f(): pass', "kernels/vecmath.py")
+        == []
+    )
 
 
 def run_python(code: str, **environment: str) -> str:

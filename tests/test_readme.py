@@ -72,6 +72,18 @@ def test_the_two_commands_are_there():
     assert {"milestones", "test"} <= set(named_targets(commands))
 
 
+def test_every_target_of_the_contract_exists():
+    others = {"setup", "test", "milestones", "grade", "bench", "data", "lint", "docs", "clean"}
+    assert others | {f"milestone-{n}" for n in range(1, 7)} <= targets()
+
+
+def test_constraints_are_exact_versions_and_nothing_else():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert pins
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", pin) for pin in pins)
+
+
 def test_a_made_up_target_would_be_found():
     assert named_targets("make setup test   # and more\nPYTHON=python3 make fly") == ["setup", "test", "fly"]
     assert "milestone-3" in targets()

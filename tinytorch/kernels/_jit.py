@@ -27,6 +27,8 @@ from numba.core import caching, event
 
 FASTMATH = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
 JIT = not numba.config.DISABLE_JIT
+# Parallel kernels keep silent about an index out of bounds, so NUMBA_BOUNDSCHECK=1 compiles them serial.
+BOUNDS_CHECKED = bool(numba.config.BOUNDSCHECK)
 
 if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
     numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
@@ -38,7 +40,8 @@ def _sources_hash() -> str:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
-    digest.update(f"{numba.__version__} {platform.python_version()} {platform.machine()}".encode())
+    build = (numba.__version__, platform.python_version(), platform.machine(), BOUNDS_CHECKED)
+    digest.update(repr(build).encode())
     return digest.hexdigest()[:16]
 
 
@@ -149,7 +152,7 @@ def kernel(function: Callable | None = None, *, parallel: bool = False, inline: 
     options: dict[str, Any] = {"fastmath": set(FASTMATH), "nogil": True, "error_model": "numpy"}
     if inline:
         return numba.njit(function, forceinline=True, **options)
-    dispatcher = numba.njit(function, parallel=parallel, **options)
+    dispatcher = numba.njit(function, parallel=parallel and not BOUNDS_CHECKED, **options)
     dispatcher._cache = _Cache(function)
     _registry.append(dispatcher)
     if parallel and _workqueue_lock is not None:
