@@ -68,7 +68,7 @@ lint: $(ENV) ## ruff and pyright
 	$(BIN)/pyright
 
 docs: $(ENV) ## write the API reference to docs/_build
-	$(BIN)/pdoc --docformat google --math --output-directory docs/_build tinytorch
+	$(BIN)/pdoc --output-directory docs/_build tinytorch
 
 clean: ## remove what the other targets wrote, except .venv and the datasets
 	rm -rf build dist docs/_build results .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""With NUMBA_BOUNDSCHECK=1 an index out of bounds is an error in parallel kernels too, because they run serial."""
+"""With NUMBA_BOUNDSCHECK=1 parallel kernels run serial, so that they too report an index out of bounds."""
 
 from __future__ import annotations
 
