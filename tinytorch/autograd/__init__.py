@@ -1,0 +1,1 @@
+"""Recording operations and carrying gradients back."""

@@ -1,0 +1,319 @@
+"""One record for every differentiable operation, and the one place where an operation is carried out.
+
+An op is a function on ndarrays with its gradient rule beside it::
+
+    @op(saves="output", samples=lambda s: [Sample(s(3, 4))], reference=np.tanh)
+    def tanh(x, /):
+        return kernels.tanh(x)
+
+    @tanh.gradient
+    def _(ctx, g):
+        return tanh_grad(g, ctx.output)
+
+The positional-only arguments are tensors (or None), the others are parameters.  A rule receives the node of the
+graph and the gradient of the result, and returns one gradient for each tensor argument (None where `ctx.needs`
+says that nobody asks).  It is written with differentiable ops, so derivatives of any order close.  It never
+undoes broadcasting or casts: `graph.py` does that once, for all.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinytorch.autograd.modes import modes
+
+_order = itertools.count(1)
+REGISTRY: dict[str, Op] = {}
+observers: list[Callable[[Op, Sequence[Any], dict, Any], None]] = []  # called after every operation
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Arguments with which the tests try an op.
+
+    smooth: the op is differentiable there, so finite differences can check it.
+    """
+
+    args: tuple
+    params: dict = field(default_factory=dict)
+    smooth: bool = True
+
+    def __init__(self, *args: Any, smooth: bool = True, **params: Any):
+        object.__setattr__(self, "args", args)
+        object.__setattr__(self, "params", params)
+        object.__setattr__(self, "smooth", smooth)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Arguments that an op must refuse: with which exception, and what its text must say (a regex)."""
+
+    args: tuple
+    params: dict
+    error: type[Exception]
+    text: str
+
+
+@dataclass
+class Op:
+    """Everything that anyone needs to know about one operation."""
+
+    name: str
+    forward: Callable[..., Any]
+    saves: tuple[int, ...] = ()
+    saves_output: bool = False
+    extras: bool = False
+    view: bool = False
+    differentiable: bool = True
+    cost: Callable[..., tuple[float, float]] | None = None
+    samples: Callable[[Any], list[Sample]] | None = None
+    refuses: Callable[[Any], list[Refusal]] | None = None
+    reference: Callable[..., Any] | None = None
+    oracle: Callable[..., Any] | None = None
+    rule: Callable[[Node, Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        parameters = inspect.signature(self.forward).parameters.values()
+        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.arity = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
+        self.parameters = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        self.__doc__ = self.forward.__doc__
+        self.__name__ = self.name
+
+    def gradient(self, rule: Callable[[Node, Any], Any]) -> Callable[[Node, Any], Any]:
+        """Decorator: `rule(ctx, g)` gives the gradients of the tensor arguments."""
+        self.rule = rule
+        return rule
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        if not self.variadic and len(args) > self.arity:
+            params.update(zip(self.parameters, args[self.arity :], strict=False))
+            args = args[: self.arity]
+        return apply(self, as_tensors(self, args), params)
+
+    def flops_and_bytes(self, arrays: Sequence[Any], params: dict, out: np.ndarray) -> tuple[float, float]:
+        """FLOPs and the least bytes moved, from the op's cost rule (default: none, every array touched once)."""
+        touched = out.nbytes + sum(a.nbytes for a in arrays if a is not None)
+        if self.view:
+            return 0.0, 0.0
+        if self.cost is None:
+            return 0.0, float(touched)
+        flops = self.cost(*arrays, out=out, **params)
+        return float(flops), float(touched)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+def op(
+    function: Callable | None = None,
+    *,
+    name: str | None = None,
+    saves: str | Iterable[int] = (),
+    **record: Any,
+) -> Any:
+    """Register `function` (ndarrays and parameters in, an ndarray out) as a differentiable operation.
+
+    saves: what the gradient rule reads: "output", argument positions, or both as ("output", 0).
+    extras: the function returns `(out, extras)`; the rule finds the second as `ctx.extras`.
+    view: the result may share memory with the first argument.
+    differentiable: False for operations without a gradient, which cut the graph.
+    cost: `cost(*arrays, out=..., **params) -> FLOPs`.
+    samples, refuses, reference, oracle: what the registry-driven tests use; `oracle(torch, *args, **params)`.
+    """
+
+    def register(function: Callable) -> Op:
+        wanted = (saves,) if isinstance(saves, (str, int)) else tuple(saves)
+        record_ = Op(
+            name=name or function.__name__,
+            forward=function,
+            saves=tuple(w for w in wanted if w != "output"),
+            saves_output="output" in wanted,
+            **record,
+        )
+        if record_.name in REGISTRY:
+            raise ValueError(f"op {record_.name!r} is registered twice")
+        REGISTRY[record_.name] = record_
+        return record_
+
+    return register if function is None else register(function)
+
+
+class Node:
+    """One operation that was carried out: where its gradient comes from and goes to."""
+
+    __slots__ = (
+        "counter", "dtype", "edges", "extras", "hooks", "needs", "op", "order", "out", "params", "released",
+        "saved", "shape", "site",
+    )  # fmt: skip
+
+    op: Op
+    needs: tuple[bool, ...]
+
+    def __getitem__(self, position: int) -> Any:
+        """The tensor argument at `position`, which the op declared in `saves`, as it was."""
+        tensor, version = self.saved[position]
+        counter = tensor._counter
+        if counter is not None and counter[0] != version:
+            raise RuntimeError(
+                f"backward through '{self.op.name}': its argument {position}, of shape {tensor.shape}, was changed "
+                f"in place after the operation used it (version {counter[0]}, expected {version}). "
+                "Use the out-of-place operation, or change a .clone()."
+            )
+        return tensor
+
+    @property
+    def output(self) -> Any:
+        """The op's result, which it declared in `saves`."""
+        if self.counter[0] != 0:
+            raise RuntimeError(
+                f"backward through '{self.op.name}': its result, of shape {self.shape}, was changed in place "
+                f"(version {self.counter[0]}, expected 0) but its gradient needs it. "
+                "Use the out-of-place operation, or change a .clone()."
+            )
+        result = new_tensor(self.out)
+        result.requires_grad, result._node, result._counter = True, self, self.counter
+        return result
+
+    def shape_of(self, position: int) -> tuple[int, ...]:
+        """Shape of the argument at `position`, for which a gradient is needed."""
+        return self.edges[position].shape
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {self.shape}>"
+
+
+_tensor_class: Any = None  # set by tensor.py, which stands above this file
+
+
+def set_tensor_class(cls: type) -> None:
+    """Tell the registry what its results are."""
+    global _tensor_class
+    _tensor_class = cls
+
+
+def new_tensor(array: np.ndarray) -> Any:
+    """A tensor around `array`: no copy, no checks, no gradient."""
+    tensor = _tensor_class.__new__(_tensor_class)
+    tensor._data = array
+    return tensor
+
+
+def as_tensors(op: Op, args: Sequence[Any]) -> list[Any]:
+    """The tensor arguments of an op; Python numbers take the dtype of the first tensor, arrays keep theirs."""
+    tensors = []
+    for argument in args:
+        if isinstance(argument, _tensor_class) or argument is None:
+            tensors.append(argument)
+        elif isinstance(argument, (bool, int, float, np.ndarray, np.generic, list, tuple)):
+            first = next((a for a in args if isinstance(a, _tensor_class)), None)
+            tensors.append(new_tensor(_as_array(argument, None if first is None else first._data.dtype)))
+        else:
+            raise TypeError(f"{op.name}: expected a tensor, a number or an array, got {type(argument).__name__}")
+    return tensors
+
+
+def _as_array(value: Any, like: np.dtype | None) -> np.ndarray:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.asarray(value)
+    if isinstance(value, (bool, int, float)) and like is not None:
+        if like.kind == "f" or isinstance(value, bool) or (isinstance(value, int) and like.kind in "iu"):
+            return np.asarray(value, like if not isinstance(value, bool) or like.kind == "f" else np.bool_)
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
+    """Carry out `op`, and record it where a gradient is wanted."""
+    out = op.forward(*[None if t is None else t._data for t in inputs], **params)
+    extras = None
+    if op.extras:
+        out, extras = out
+    result = new_tensor(out)
+    if op.view:
+        source = inputs[0]
+        if source._counter is None:
+            source._counter = [0, 0]
+        result._counter, result._base = source._counter, source if source._base is None else source._base
+        result._seen = source._counter[1]
+    for t in inputs:
+        if t is not None and t.requires_grad:
+            if not modes.grad:
+                result._cut = ("no_grad()", op.name)
+            elif not op.differentiable:
+                result._cut = (f"'{op.name}', which has no gradient,", op.name)
+            else:
+                _record(op, inputs, params, result, extras)
+            break
+        if t is not None and t._cut is not None:
+            result._cut = t._cut
+    if modes.anomaly:
+        _check_forward(op, inputs, result)
+    for observe in observers:
+        observe(op, inputs, params, result)
+    return result
+
+
+def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: Any) -> None:
+    node = Node()
+    edges, needs = [], []
+    for t in inputs:
+        wanted = t is not None and t.requires_grad
+        needs.append(wanted)
+        if not wanted:
+            edges.append(None)
+            continue
+        if t._base is not None and t._seen != t._counter[1]:
+            raise RuntimeError(
+                f"{op.name}: this view, of shape {t.shape}, was taken before its base was changed in place by an "
+                "operation that the graph records, so its gradient would be wrong. Take the view again."
+            )
+        edges.append(t if t._node is None else t._node)
+    node.op, node.params, node.extras = op, params, extras
+    node.edges, node.needs = edges, needs
+    node.order, node.hooks, node.released, node.site = next(_order), None, False, None
+    node.shape, node.dtype = result._data.shape, result._data.dtype
+    if op.saves:
+        node.saved = {i: (t, 0 if t._counter is None else t._counter[0]) for i in op.saves if (t := inputs[i]) is not None}
+    else:
+        node.saved = None
+    if op.saves_output:
+        node.out = result._data
+        if result._counter is None:
+            result._counter = [0, 0]
+        node.counter = result._counter
+    else:
+        node.out = node.counter = None
+    if modes.anomaly:
+        node.site = call_site()
+    result.requires_grad, result._node = True, node
+
+
+def call_site() -> str:
+    """`file:line` of the nearest frame outside this package."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if not (name == "tinytorch" or name.startswith("tinytorch.")):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "<unknown>"
+
+
+def _check_forward(op: Op, inputs: Sequence[Any], result: Any) -> None:
+    out = result._data
+    if out.dtype.kind != "f" or not np.isnan(out).any():
+        return
+    sick = [i for i, t in enumerate(inputs) if t is not None and t._data.dtype.kind == "f" and np.isnan(t._data).any()]
+    whence = f"its arguments {sick} held NaN already" if sick else "none of its arguments held one"
+    raise RuntimeError(
+        f"detect_anomaly: '{op.name}' made a NaN at index {tuple(int(i) for i in np.argwhere(np.isnan(out))[0])} of its result, shape {out.shape}, "
+        f"called at {call_site()}; {whence}. Look at the arguments there (log of 0? 0/0? inf - inf?)."
+    )
