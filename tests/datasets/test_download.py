@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,14 @@ def test_a_wrong_file_is_replaced_but_kept_aside(tmp_path, mirror, answers, body
     assert aside.name.startswith("file.gz.wrong-")
     assert aside.read_bytes() == b"my own notes"
     assert f"had the wrong hash; it is now {aside.name}" in capsys.readouterr().err
+
+
+def test_several_at_once_get_the_same_file(tmp_path, mirror, answers, body, file_of, fast):
+    resource = file_of(body, mirror.url("/a", answers.drip(body, 1e6)))
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: fetch(resource, tmp_path, settings=fast), range(4)))
+    assert {path.read_bytes() for path in paths} == {body}
+    assert left_in(tmp_path) == ["set/file.gz"]
 
 
 def test_a_wrong_file_stays_when_no_right_one_comes(tmp_path, mirror, answers, body, file_of, fast):

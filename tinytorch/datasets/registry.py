@@ -193,7 +193,7 @@ def fetch(resource: Resource, root: str | os.PathLike[str] | None = None, *, off
         with _staging(target.parent) as staging:
             attempts, arrived = _from_mirrors(resource, staging, settings or DownloadSettings())
             if arrived is not None:
-                _put_in_place(arrived, target)
+                _put_in_place(arrived, target, resource)
                 return target
     except OSError as error:
         reason = f"{target.parent} cannot be written to ({error.strerror or error})"
@@ -269,10 +269,13 @@ def _from_mirrors(resource: Resource, staging: Path,
     return tuple(attempts), None
 
 
-def _put_in_place(arrived: Path, target: Path) -> None:
+def _put_in_place(arrived: Path, target: Path, resource: Resource) -> None:
     """Rename the checked file over its target, after moving a wrong one aside."""
     if target.is_file():
-        aside = target.with_name(f"{target.name}.wrong-{file_digest(target)[:8]}")
+        digest = file_digest(target)
+        if digest == resource.sha256:      # another process was faster
+            return
+        aside = target.with_name(f"{target.name}.wrong-{digest[:8]}")
         target.replace(aside)
         print(f"tinytorch: {target} had the wrong hash; it is now {aside.name}, "
               "and the right file takes its place", file=sys.stderr)
