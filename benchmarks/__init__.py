@@ -1,0 +1,1 @@
+"""Timings side by side with NumPy, PyTorch and JAX: `python -m benchmarks [name ...]`, or `make bench`."""

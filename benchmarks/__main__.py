@@ -1,0 +1,95 @@
+"""`python -m benchmarks [name ...]`: measure the workloads whose names begin with one of `name`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.runner import Runner
+from benchmarks.workload import FRAMEWORKS, OURS, all_workloads
+
+
+def parse() -> argparse.Namespace:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", help="beginnings of workload names, as in: mlp 'gemm 512' (default: all)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=cores, help=f"threads for every framework (default: {cores})"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="rounds through all frameworks (default: 5)")
+    parser.add_argument("--output", type=Path, default=Path("results/bench.json"))
+    parser.add_argument("--list", action="store_true", help="print the names and stop")
+    return parser.parse_args()
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return (
+        f"{value * 1e3:.0f} µs"
+        if value < 1
+        else f"{value:.2f} ms"
+        if value < 1000
+        else f"{value / 1e3:.2f} s"
+    )
+
+
+def table(rows: list[dict[str, Any]], threads: int) -> Table:
+    """What people read: ours, every peer, the ratio to the best of them."""
+    peers = [f for f in FRAMEWORKS if f != OURS and any(f in row["peers"] for row in rows)]
+    result = Table(
+        title=f"{threads} threads; medians of interleaved rounds; × above 1: we are faster than the best peer"
+    )
+    for column in ("workload", OURS, *peers, "× best peer", "GFLOP/s", "of peak", "peak MiB"):
+        result.add_column(column, justify="left" if column == "workload" else "right", no_wrap=True)
+    for row in rows:
+        ratio, fraction = row["ratio_to_best_peer"], row["fraction_of_peak"]
+        result.add_row(
+            row["workload"],
+            _ms(row["ours_ms"]),
+            *(_ms(row["peers"].get(peer)) for peer in peers),
+            "-" if ratio is None else f"[{'green' if ratio >= 1 else 'red'}]{ratio:.2f}",
+            "-" if row["gflops"] is None else f"{row['gflops']:.0f}",
+            "-" if fraction is None else f"{fraction:.0%}",
+            "-" if row["peak_mib"] is None else f"{row['peak_mib']:.2f}",
+        )
+    return result
+
+
+def main() -> int:
+    arguments = parse()
+    workloads = all_workloads()
+    chosen = [
+        w for w in workloads.values() if not arguments.names or w.name.startswith(tuple(arguments.names))
+    ]
+    if arguments.list or not chosen:
+        print("\n".join(workloads))
+        return 0 if arguments.list else 2
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    rows = []
+    with Runner(arguments.threads, arguments.rounds, console.print) as runner:
+        if runner.missing:
+            console.print(
+                f"not installed, so not measured: {', '.join(runner.missing)} (pip install '.[oracle]')"
+            )
+        for workload in chosen:
+            with console.status(workload.name):
+                rows.append(runner.measure(workload))
+    console.print(table(rows, arguments.threads))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(rows, indent=1) + "\n")
+    console.print(f"written to {arguments.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

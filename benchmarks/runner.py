@@ -1,0 +1,113 @@
+"""Runs every variant of a workload in turn (A B A B ...), each in a process of its own, and compares medians."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.workload import FRAMEWORKS, OURS, Workload
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Worker:
+    """A framework's process, started when it is first asked."""
+
+    def __init__(self, framework: str, threads: int):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", framework, str(threads)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._read()
+
+    def ask(self, **request: Any) -> Any:
+        """Send a request and wait for its answer; a failure there is a RuntimeError here."""
+        assert self.process.stdin is not None
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        reply = self._read()
+        if "error" in reply:
+            raise RuntimeError(reply["error"])
+        return reply["value"]
+
+    def _read(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the worker ended with exit code {self.process.wait()}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Runner:
+    """Measures workloads; use as a context manager, which ends the workers."""
+
+    def __init__(self, threads: int, rounds: int, say: Callable[[str], None]):
+        self.threads, self.rounds, self.say = threads, rounds, say
+        self._workers: dict[str, Worker] = {}
+        self.missing = [f for f, package in FRAMEWORKS.items() if importlib.util.find_spec(package) is None]
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers.values():
+            worker.close()
+
+    def worker(self, framework: str) -> Worker:
+        if framework not in self._workers:
+            self._workers[framework] = Worker(framework, self.threads)
+        return self._workers[framework]
+
+    def measure(self, workload: Workload) -> dict[str, Any]:
+        """One row of bench.json. A peer that is not installed, or failed, is absent from `peers`."""
+        frameworks = [f for f in workload.variants if f not in self.missing]
+        times: dict[str, list[float]] = {f: [] for f in frameworks}
+        peaks = []
+        for _ in range(self.rounds):
+            if workload.flops:
+                peaks.append(self.worker(OURS).ask(do="peak"))
+            for framework in list(times):
+                try:
+                    times[framework].append(self.worker(framework).ask(do="time", workload=workload.name))
+                except RuntimeError as error:
+                    if framework == OURS:
+                        raise
+                    self.say(f"{workload.name}: {framework} failed, left out:\n{error}")
+                    del times[framework]
+        peak_mib = (
+            self.worker(OURS).ask(do="memory", workload=workload.name) if workload.measures_memory else None
+        )
+        for framework in times:
+            self.worker(framework).ask(do="forget", workload=workload.name)
+        return row(workload, times, peaks, peak_mib)
+
+
+def row(
+    workload: Workload, times: dict[str, list[float]], peaks: list[float], peak_mib: float | None
+) -> dict[str, Any]:
+    """Medians over the rounds; the ratio is the best peer's time over ours, so above 1 we are faster."""
+    medians = {framework: statistics.median(values) for framework, values in times.items()}
+    ours = medians.pop(OURS)
+    gflops = workload.flops / ours / 1e6 if workload.flops else None
+    return {
+        "workload": workload.name,
+        "ours_ms": ours,
+        "peers": medians,
+        "ratio_to_best_peer": min(medians.values()) / ours if medians else None,
+        "gflops": gflops,
+        "fraction_of_peak": gflops / statistics.median(peaks) if gflops and peaks else None,
+        "peak_mib": peak_mib,
+    }

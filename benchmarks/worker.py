@@ -1,0 +1,109 @@
+"""One framework in a process of its own: reads requests on stdin, answers on stdout, one JSON object a line.
+
+    python -m benchmarks.worker ours 2
+
+Between requests it sleeps, so that of all workers only the one that is asked computes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+import traceback
+from typing import Any
+
+from benchmarks.workload import OURS, Step, all_workloads
+
+SECONDS_A_ROUND = 0.25
+WARM_UP_STEPS = 10
+
+
+def set_threads(framework: str, threads: int) -> None:
+    """Give every framework the same number of threads, and no more processors than that."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    if framework.startswith("torch"):
+        import torch
+
+        torch.set_num_threads(threads)
+    elif framework == "numpy":
+        import threadpoolctl
+
+        import numpy  # noqa: F401  (loads the BLAS that is limited here)
+
+        threadpoolctl.threadpool_limits(threads)
+    elif framework == OURS:
+        import tinytorch
+
+        tinytorch.set_num_threads(threads)
+
+
+def median_ms(step: Step, slow: bool) -> float:
+    """Median time of one step, over a quarter of a second of steps (one step, if it is slow)."""
+    times = []
+    until = time.perf_counter() + SECONDS_A_ROUND
+    while not times or (not slow and time.perf_counter() < until):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1e3
+
+
+def peak_mib(step: Step) -> float:
+    """Peak of the memory that one step allocates beyond what was there before, by memray, in MiB."""
+    import tempfile
+    from pathlib import Path
+
+    import memray
+
+    with tempfile.TemporaryDirectory() as folder:
+        capture = Path(folder) / "step.bin"
+        with memray.Tracker(capture):
+            step()
+        with memray.FileReader(capture) as reader:
+            return reader.metadata.peak_memory / 2**20
+
+
+def peak_gflops() -> float:
+    """The micro-kernel alone, operands in L1: what this machine can do, now."""
+    from tinytorch.kernels import simd
+
+    return simd.peak()
+
+
+def answer(request: dict[str, Any], framework: str, steps: dict[str, Step]) -> Any:
+    """Carry out one request of the runner."""
+    if request["do"] == "peak":
+        return peak_gflops()
+    workload = all_workloads()[request["workload"]]
+    if request["do"] == "forget":
+        steps.pop(workload.name, None)
+        return None
+    if workload.name not in steps:
+        steps[workload.name] = workload.variants[framework]()
+        for _ in range(0 if workload.slow else WARM_UP_STEPS):
+            steps[workload.name]()
+    step = steps[workload.name]
+    return peak_mib(step) if request["do"] == "memory" else median_ms(step, workload.slow)
+
+
+def main() -> None:
+    framework, threads = sys.argv[1], int(sys.argv[2])
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a framework prints must not be taken for an answer
+    set_threads(framework, threads)
+    steps: dict[str, Step] = {}
+    print(json.dumps({"value": "ready"}), file=replies, flush=True)
+    for line in sys.stdin:
+        try:
+            reply = {"value": answer(json.loads(line), framework, steps)}
+        except Exception:
+            reply = {"error": traceback.format_exc(limit=3)}
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()
