@@ -119,9 +119,8 @@ def strays(source: str, file: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module == "numba":
             used = JIT_DECORATORS.intersection(alias.name for alias in node.names)
             found += [f"{file}:{node.lineno} uses {name}: use @kernel" for name in sorted(used)]
-        elif isinstance(node, ast.Attribute) and node.attr in JIT_DECORATORS:
-            if ast.unparse(node.value) in {"numba", "nb"}:
-                found.append(f"{file}:{node.lineno} uses {node.attr}: use @kernel")
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) in {f"numba.{n}" for n in JIT_DECORATORS}:
+            found.append(f"{file}:{node.lineno} uses {node.attr}: use @kernel")
         for key, value in options:
             off = isinstance(value, ast.Constant) and value.value is False
             if isinstance(key, ast.Constant) and key.value == "fastmath" and not off:
