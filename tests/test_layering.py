@@ -130,6 +130,16 @@ def strays(source: str, file: str) -> list[str]:
     return found
 
 
+def unowned(source: str, file: str) -> list[str]:
+    """Parallel loops that do not say what an iteration owns, beside the `prange` or on the line above it."""
+    lines = source.splitlines()
+    return [
+        f"{file}:{number} does not say what an iteration owns: for ... in prange(...):  # owns out[n, oc]"
+        for number, line in enumerate(lines, 1)
+        if " in prange(" in line and "# owns " not in line and "# owns " not in lines[number - 2]
+    ]
+
+
 def modules() -> Iterator[tuple[Path, str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -217,6 +227,20 @@ def test_a_stray_compiler_option_is_found(source, expected):
 def test_what_only_looks_like_a_compiler_option_is_let_through():
     assert strays('OPTIONS = {"fastmath": False}', "kernels/vecmath.py") == []
     assert strays("reference = np.vectorize(math.erf)", "ops/elementary.py") == []
+
+
+def test_every_parallel_loop_says_what_an_iteration_owns():
+    kernels = sorted((PACKAGE / "kernels").rglob("*.py"))
+    found = [line for path in kernels for line in unowned(path.read_text(), str(path.relative_to(ROOT)))]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_a_parallel_loop_without_an_owner_is_found():
+    loop = "for n in prange(4):"
+    assert unowned(f"{loop}  # owns out[n]", "gemm.py") == []
+    assert unowned(f"# owns out[n]\n{loop}", "gemm.py") == []
+    (complaint,) = unowned(f"x = 1\n{loop}", "gemm.py")
+    assert "gemm.py:2 does not say what an iteration owns" in complaint
 
 
 def run_python(code: str, **environment: str) -> str:
