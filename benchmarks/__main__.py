@@ -47,7 +47,7 @@ def table(rows: list[dict[str, Any]], threads: int) -> Table:
     """What people read: ours, every peer, the ratio to the best of them."""
     peers = [f for f in FRAMEWORKS if f != OURS and any(f in row["peers"] for row in rows)]
     result = Table(
-        title=f"{threads} threads; medians of interleaved rounds; × above 1: we are faster than the best peer"
+        title=f"{threads} threads; medians of interleaved rounds; × above 1: faster than the best peer"
     )
     for column in ("workload", OURS, *peers, "× best peer", "GFLOP/s", "of peak", "peak MiB"):
         result.add_column(column, justify="left" if column == "workload" else "right", no_wrap=True)
@@ -68,9 +68,7 @@ def table(rows: list[dict[str, Any]], threads: int) -> Table:
 def main() -> int:
     arguments = parse()
     workloads = all_workloads()
-    chosen = [
-        w for w in workloads.values() if not arguments.names or w.name.startswith(tuple(arguments.names))
-    ]
+    chosen = [w for w in workloads.values() if w.name.startswith(tuple(arguments.names) or "")]
     if arguments.list or not chosen:
         print("\n".join(workloads))
         return 0 if arguments.list else 2
@@ -78,9 +76,7 @@ def main() -> int:
     rows = []
     with Runner(arguments.threads, arguments.rounds, console.print) as runner:
         if runner.missing:
-            console.print(
-                f"not installed, so not measured: {', '.join(runner.missing)} (pip install '.[oracle]')"
-            )
+            console.print(f"not installed, so not measured: {', '.join(runner.missing)} (make oracle)")
         for workload in chosen:
             with console.status(workload.name):
                 rows.append(runner.measure(workload))

@@ -1,4 +1,4 @@
-"""Runs every variant of a workload in turn (A B A B ...), each in a process of its own, and compares medians."""
+"""Runs every variant of a workload in turn (A B A B ...), each in its own process; compares medians."""
 
 from __future__ import annotations
 

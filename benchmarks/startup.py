@@ -8,7 +8,7 @@ import sys
 import tempfile
 from functools import partial
 
-from benchmarks.workload import OURS, Step, Workload
+from benchmarks.workload import FRAMEWORKS, OURS, Step, Workload
 
 _FIRST_STEP = """
 import numpy as np, tinytorch as tt
@@ -49,18 +49,11 @@ def warm_start() -> Step:
     return partial(_run, _FIRST_STEP)
 
 
+_IMPORTED = (OURS, "numpy", "torch-eager", "jax-jit")
 WORKLOADS = [
     Workload(
-        "import",
-        {
-            OURS: partial(importing, "tinytorch"),
-            **{
-                v: partial(importing, p)
-                for v, p in (("numpy", "numpy"), ("torch-eager", "torch"), ("jax-jit", "jax"))
-            },
-        },
-        slow=True,
-    ),  # fmt: skip
+        "import", {v: partial(importing, p) for v, p in FRAMEWORKS.items() if v in _IMPORTED}, slow=True
+    ),
     Workload("first run mlp (compiles)", {OURS: first_run}, slow=True),
     Workload("warm start mlp", {OURS: warm_start}, slow=True),
 ]

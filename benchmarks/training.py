@@ -1,4 +1,4 @@
-"""A training step of the same small network in every framework: zero the gradients, forward, backward, update."""
+"""One training step of the same small network in every framework: forward, backward, update."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Data = Callable[[], tuple[np.ndarray, np.ndarray]]
 
 
 def network(nn: Any, widths: Sequence[int]) -> Any:
-    """Linear layers of `widths` with ReLU between them, from `tinytorch.nn` or `torch.nn`: the names are the same."""
+    """Linear layers of `widths` with ReLU between them, from `tinytorch.nn` or `torch.nn`."""
     layers: list[Any] = []
     for wide, narrow in pairwise(widths):
         layers += [nn.Linear(wide, narrow), nn.ReLU()]
@@ -53,11 +53,7 @@ def _torch(
     update = getattr(torch.optim, optimizer)(model.parameters(), lr=lr, fused=fused)
     criterion = getattr(torch.nn, loss)()
     x, y = (torch.from_numpy(array) for array in data())
-    forward = (
-        torch.compile(lambda x, y: criterion(model(x), y))
-        if compiled
-        else lambda x, y: criterion(model(x), y)
-    )
+    forward = torch.compile(lambda x, y: criterion(model(x), y), disable=not compiled)
 
     def step() -> None:
         update.zero_grad()

@@ -30,9 +30,8 @@ def set_threads(framework: str, threads: int) -> None:
 
         torch.set_num_threads(threads)
     elif framework == "numpy":
-        import threadpoolctl
-
         import numpy  # noqa: F401  (loads the BLAS that is limited here)
+        import threadpoolctl
 
         threadpoolctl.threadpool_limits(threads)
     elif framework == OURS:
