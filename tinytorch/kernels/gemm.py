@@ -13,11 +13,11 @@ of threads, for one element or a thousand beside it, for any layout of the opera
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
-from numba import prange
 
-from tinytorch.kernels._jit import kernel
+from tinytorch.kernels._jit import bind, kernel
 from tinytorch.kernels.memory import empty
 from tinytorch.kernels.packing import (
     data_address,
@@ -27,8 +27,9 @@ from tinytorch.kernels.packing import (
     pack_columns,
     pack_rows,
     rounded,
-)  # fmt: skip
-from tinytorch.kernels.simd import ROWS, VECTOR_BYTES, VECTORS, size_of, thread_count, tile
+)
+from tinytorch.kernels.parallel import ASK, address_of, on_all_threads
+from tinytorch.kernels.simd import ROWS, VECTOR_BYTES, VECTORS, size_of, tile
 
 PANEL = VECTORS * VECTOR_BYTES  # bytes of a row of the register tile
 DEPTH = 1024  # bytes of k in a block: 256 float32, so that a row panel of a takes 12 of 32 KiB
@@ -37,12 +38,9 @@ DIRECT_ROWS = 48  # with fewer rows of c, packing b costs more than it gains
 DIRECT_COLUMNS = 128  # with fewer columns of c, packing a costs more than it gains
 PARALLEL_WORK = 200_000  # multiply-adds from which two threads beat one
 
+ACTIVATIONS = (None, "relu")
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
-_FLOORS = {
-    None: {_F32: np.float32(-np.inf), _F64: np.float64(-np.inf)},
-    "relu": {_F32: np.float32(0), _F64: np.float64(0)},
-}
-_LOWEST = _FLOORS[None]
+ZERO, LOWEST = np.float32(0), np.float32(-np.inf)  # bound anew for each type
 
 
 @kernel(inline=True)
@@ -78,15 +76,17 @@ def _bytes_needed(k, columns, lanes, size):
     return ((kc + lanes) * (rounded(ROWS, lanes) + nc) * size + 64) // 64 * 64
 
 
-@kernel(inline=True)
-def _share(a_id, b_id, c_id, start_id, scratch_id, lowest, floor, part, parts):
+def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
     """Compute the rectangle of c that is number `part` of `parts`; its columns are whole vectors apart."""
-    size = size_of(floor)
+    size = size_of(ZERO)
     lanes = VECTOR_BYTES // size
     a, a_entry, m, k, a_row, a_k = matrix(a_id, size)
     b, b_entry, _, n, b_k, b_col = matrix(b_id, size)
     c, c_entry, _, _, c_row, _ = matrix(c_id, size)
     batch = entries(c_id)
+    missing = 64 + PANEL + parts * _bytes_needed(k, n, lanes, size) - first_length(scratch_id)
+    if missing > 0 or part == ASK:
+        return max(missing, 0)
     across = _column_parts(batch * m, n, batch, parts, lanes)
     down = parts // across
     first, last = batch * m * (part // across) // down, batch * m * (part // across + 1) // down
@@ -94,7 +94,7 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, lowest, floor, part, parts):
     left, right = vectors * (part % across) // across * lanes, vectors * (part % across + 1) // across * lanes
     right = min(right, n)
     if first == last or left == right:
-        return
+        return 0
 
     zeros = (data_address(scratch_id) + 63) // 64 * 64
     a_copy = zeros + PANEL + part * _bytes_needed(k, n, lanes, size)
@@ -130,17 +130,17 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, lowest, floor, part, parts):
                             depth,
                             width,
                             b_copy + j * depth * size,
-                            floor,
+                            ZERO,
                             size,
                         )
-                low = floor if k0 + kc >= k else lowest
+                low = ZERO if relu and k0 + kc >= k else LOWEST
                 for p in range(row_panels):
                     i = i0 + p * height // row_panels
                     rows = i0 + (p + 1) * height // row_panels - i
                     a_panel = a + entry * a_entry + i * a_row + k0 * a_k
                     ar, ak = a_row, a_k
                     if columns >= DIRECT_COLUMNS:
-                        ar, ak = pack_rows(a_panel, a_row, a_k, rows, depth, a_copy, floor, size)
+                        ar, ak = pack_rows(a_panel, a_row, a_k, rows, depth, a_copy, ZERO, size)
                         a_panel = a_copy
                     c_panel = c_entry_at + i * c_row + j0 * size
                     for j in range(0, columns, panel):
@@ -153,48 +153,17 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, lowest, floor, part, parts):
                         if from_bias and k0 == 0:
                             start, start_row = bias + (j0 + j) * bias_col, 0
                         tile(
-                            rows,
-                            width,
-                            a_panel,
-                            ar,
-                            ak,
-                            b_panel,
-                            bk,
-                            start,
-                            start_row,
-                            c_at,
-                            c_row,
-                            depth,
-                            low,
-                        )
+                            rows, width, a_panel, ar, ak, b_panel, bk,
+                            start, start_row, c_at, c_row, depth, low,
+                        )  # fmt: skip
+    return 0
 
 
-@kernel(inline=True)
-def _missing(a_id, b_id, scratch_id, like, parts):
-    """Bytes of scratch to have, or 0 where it is large enough."""
-    size = size_of(like)
-    _, _, _, n, _, _ = matrix(b_id, size)
-    _, _, _, k, _, _ = matrix(a_id, size)
-    needed = 64 + PANEL + parts * _bytes_needed(k, n, VECTOR_BYTES // size, size)
-    return needed if needed > first_length(scratch_id) else 0
-
-
-@kernel
-def _serial(a, b, c, start, scratch, lowest, floor):
-    missing = _missing(a, b, scratch, floor, 1)
-    if missing == 0:
-        _share(a, b, c, start, scratch, lowest, floor, 0, 1)
-    return missing
-
-
-@kernel(parallel=True)
-def _parallel(a, b, c, start, scratch, lowest, floor):
-    parts = thread_count()
-    missing = _missing(a, b, scratch, floor, parts)
-    if missing == 0:
-        for part in prange(parts):  # owns its rectangle of c and its part of the scratch
-            _share(a, b, c, start, scratch, lowest, floor, part, parts)
-    return missing
+_gemm = {
+    _F32: kernel(bind(_share, "gemm_float32", ZERO=np.float32(0), LOWEST=np.float32(-np.inf))),
+    _F64: kernel(bind(_share, "gemm_float64", ZERO=np.float64(0), LOWEST=np.float64(-np.inf))),
+}
+_gemm_address: dict[np.dtype, Any] = {}
 
 
 class _Scratch(threading.local):
@@ -202,6 +171,9 @@ class _Scratch(threading.local):
 
     def __init__(self) -> None:
         self.buffer = np.zeros(1 << 14, np.uint8)
+
+    def grow(self, missing: int) -> None:
+        self.buffer = np.zeros(len(self.buffer) + missing, np.uint8)
 
 
 _scratch = _Scratch()
@@ -214,12 +186,21 @@ def _refuse(name: str, a: np.ndarray, b: np.ndarray) -> None:
     )
 
 
-def _multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, start: int, floor: np.floating, work: int) -> None:
-    """C = max(start + a @ b, floor), where `start` is 0, the id of a bias, or the id of c."""
-    lowest = _LOWEST[c.dtype]
-    launch = _serial if work < PARALLEL_WORK else _parallel
-    while missing := launch(id(a), id(b), id(c), start, id(_scratch.buffer), lowest, floor):
-        _scratch.buffer = np.zeros(missing, np.uint8)
+def _multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, start: int, relu: int, work: int) -> None:
+    """c = start + a @ b, where `start` is 0, the id of a bias, or the id of c; then the activation."""
+    a_id, b_id, c_id = id(a), id(b), id(c)
+    if work < PARALLEL_WORK:
+        run = _gemm[c.dtype]
+        while missing := run(a_id, b_id, c_id, start, id(_scratch.buffer), relu, 0, 1):
+            _scratch.grow(missing)
+    else:
+        address = _gemm_address.get(c.dtype) or _address(c.dtype)
+        while missing := on_all_threads(address, a_id, b_id, c_id, start, id(_scratch.buffer), relu):
+            _scratch.grow(missing)
+
+
+def _address(dtype: np.dtype) -> Any:
+    return _gemm_address.setdefault(dtype, address_of(_gemm[dtype]))
 
 
 def gemm(
@@ -248,8 +229,9 @@ def gemm(
     m, k = a.shape
     depth, n = b.shape
     dtype = a.dtype
-    floors = _FLOORS[activation]
-    if (dtype is not b.dtype and dtype != b.dtype) or dtype not in floors:
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"gemm: expected an activation of {ACTIVATIONS}, got {activation!r}.")
+    if (dtype is not b.dtype and dtype != b.dtype) or dtype not in _gemm:
         _refuse("gemm", a, b)
     if k != depth:
         raise ValueError(
@@ -266,7 +248,7 @@ def gemm(
         start = id(bias)
     if k == 0 or m == 0 or n == 0:
         return _without_product(out, bias, accumulate, activation)
-    _multiply(a, b, out, start, floors[dtype], m * n * k)
+    _multiply(a, b, out, start, 1 if activation else 0, m * n * k)
     return out
 
 
@@ -290,7 +272,7 @@ def bmm(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarr
     batch, m, k = a.shape
     others, depth, n = b.shape
     dtype = a.dtype
-    if (dtype is not b.dtype and dtype != b.dtype) or dtype not in _LOWEST:
+    if (dtype is not b.dtype and dtype != b.dtype) or dtype not in _gemm:
         _refuse("bmm", a, b)
     if k != depth or (batch != others and 1 not in (batch, others)):
         raise ValueError(
@@ -303,7 +285,7 @@ def bmm(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarr
         out = empty((batch, m, n), dtype)
     if k == 0 or out.size == 0:
         return _without_product(out, None, False, None)
-    _multiply(a, b, out, 0, _LOWEST[dtype], batch * m * n * k)
+    _multiply(a, b, out, 0, 0, batch * m * n * k)
     return out
 
 

@@ -12,7 +12,6 @@ layout and alignment is read in place, and one compilation serves them all.
 `transpose(rows, columns, source, source_row, target, target_row, like)`
     target[j, i] = source[i, j] for a block of at most lanes x lanes, through registers.
 `size_of(like)` bytes of the type of the number `like`: 4 or 8, known when compiling.
-`thread_count()` how many threads a parallel loop may use; Numba's own function for it keeps kernels out of the cache.
 `copy_vector(count, source, target, like)`
     copies min(count, lanes) elements and fills the vector at `target` up with zeros.
 
@@ -287,16 +286,6 @@ if JIT:
         return types.intp(like), lambda context, builder, signature, arguments: ir.Constant(_i64, size)
 
     @intrinsic
-    def thread_count(_):
-        def codegen(context, builder, signature, arguments):
-            count = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(_i64, []), "get_num_threads"
-            )
-            return builder.sext(builder.trunc(builder.call(count, []), _i32), _i64)
-
-        return types.intp(), codegen
-
-    @intrinsic
     def word(_, address):
         def codegen(context, builder, signature, arguments):
             return builder.load(builder.inttoptr(arguments[0], _i64.as_pointer()))
@@ -341,9 +330,6 @@ else:
 
     def size_of(like: Any) -> int:
         return like.itemsize
-
-    def thread_count() -> int:
-        return 1
 
     def word(address: int) -> int:
         return ctypes.c_int64.from_address(address).value

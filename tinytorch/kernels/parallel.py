@@ -1,0 +1,78 @@
+"""One parallel loop for all kernels that divide their work themselves.
+
+A kernel `share(*arguments, part, parts)` of integers does the share `part` of `parts` of a job.  `on_all_threads`
+runs one share on every thread.  It reaches the kernel by its address, so it is compiled once for all
+of them, and no kernel is compiled twice, alone and inside a parallel loop.  (A parallel loop costs Numba about a
+second to compile, and would hold copies of all it calls.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from tinytorch.kernels._jit import JIT, kernel
+
+ARGUMENTS = 6  # of a share, beside part and parts
+ASK = -1  # as `part`: do nothing, and return how many bytes of scratch are missing
+
+if JIT:
+    _INTEGERS = (types.int64,) * (ARGUMENTS + 2)
+
+    @intrinsic
+    def _call(_, address, a, b, c, d, e, f, part, parts):
+        """Call the share at `address`, which has C's calling convention."""
+
+        def codegen(context, builder, signature, arguments):
+            word = ir.IntType(64)
+            kind = ir.FunctionType(word, [word] * len(_INTEGERS))
+            share = builder.inttoptr(arguments[0], kind.as_pointer())
+            return builder.call(share, arguments[1:])
+
+        return types.int64(types.int64, *_INTEGERS), codegen
+
+    @intrinsic
+    def _thread_count(_):
+        """Numba's get_num_threads, which would keep the kernel that calls it out of the disk cache."""
+
+        def codegen(context, builder, signature, arguments):
+            word = ir.IntType(64)
+            count = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(word, []), "get_num_threads"
+            )
+            return builder.and_(builder.call(count, []), ir.Constant(word, 0x7FFFFFFF))  # it is a C int
+
+        return types.int64(), codegen
+
+else:
+
+    def _call(share: Callable, *arguments: int) -> int:
+        return share(*arguments)
+
+    def _thread_count() -> int:
+        return 1
+
+
+@kernel(parallel=True)
+def on_all_threads(share, a, b, c, d, e, f):
+    """Run the share with this address on every thread, unless it says that something is missing."""
+    parts = _thread_count()
+    missing = _call(share, a, b, c, d, e, f, ASK, parts)
+    if missing == 0:
+        for part in prange(parts):  # owns what the share says
+            _call(share, a, b, c, d, e, f, part, parts)
+    return missing
+
+
+def address_of(share: Any) -> Any:
+    """What `on_all_threads` wants of a kernel: its address, compiling it where that was not done yet."""
+    if not JIT:
+        return share
+    share.compile(_INTEGERS)
+    compiled = share.overloads[_INTEGERS]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
