@@ -19,18 +19,20 @@ def backward(
     retain_graph: bool = False,
     create_graph: bool = False,
     inputs: Sequence[Any] | None = None,
+    stop_at_inputs: bool = False,
 ) -> list[Any] | None:
     """Carry `gradients` of `roots` back through the graph.
 
     Without `inputs`, gradients are added to `.grad` of every leaf, and None is returned.  With it, nothing is
     stored, and the gradients of exactly those tensors are returned (None for one that was not reached).
+    `inputs` may hold nodes too; with `stop_at_inputs` nothing behind them counts as reached.
 
-    An operation is always recorded after the operations it depends on, so taking the newest pending node first
-    visits every node after all of its consumers: no counting, no recursion.
+    An operation is always recorded after the operations it depends on, so taking the newest pending node
+    first visits every node after all of its consumers: no counting, no recursion.
     """
-    targets = None if inputs is None else {_target(t): i for i, t in enumerate(inputs)}
-    found: list[Any] = [None] * (0 if inputs is None else len(inputs))
-    wanted = None if targets is None else _nodes_towards(roots, targets)
+    targets = None if inputs is None else {_target(t) for t in inputs}
+    found: dict[Any, Any] = {}  # of the targets, the gradients that are known
+    wanted = None if targets is None else _nodes_towards(roots, targets, stop_at_inputs)
     pending: dict[Any, Any] = {}  # node or leaf -> sum of the gradients that arrived
     shared = {_owner(g._data) for g in gradients}  # memory that a leaf's .grad must not alias
     queue: list[tuple[int, Node]] = []
@@ -54,7 +56,7 @@ def backward(
                 g = _run_hooks(node.hooks, g)
                 shared.add(_owner(g._data))
             if targets is not None and node in targets:
-                found[targets[node]] = g
+                found[node] = g
             if wanted is not None and node not in wanted:
                 continue
             needs = node.needs
@@ -72,22 +74,23 @@ def backward(
             if targets is None:
                 _accumulate(leaf, g, create_graph, shared)
             elif leaf in targets:
-                found[targets[leaf]] = g
-    return None if inputs is None else found
+                found[leaf] = g
+    return None if inputs is None else [found.get(_target(t)) for t in inputs]
 
 
 def _target(tensor: Any) -> Any:
-    return tensor if tensor._node is None else tensor._node
+    """What a gradient of `tensor` goes to: the node that made it, or the leaf itself."""
+    return tensor if type(tensor) is Node or tensor._node is None else tensor._node
 
 
-def _nodes_towards(roots: Sequence[Any], targets: dict[Any, int]) -> set[Any]:
+def _nodes_towards(roots: Sequence[Any], targets: set[Any], stop: bool) -> set[Any]:
     """The nodes and leaves on a path from `roots` to `targets`, so that nothing else is computed."""
     wanted: set[Any] = set()
     seen: set[Any] = set()
     stack: list[tuple[Any, bool]] = [(_target(r), False) for r in roots]
     while stack:
         at, finished = stack.pop()
-        edges = at.edges if type(at) is Node else ()
+        edges = at.edges if type(at) is Node and not (stop and at in targets) else ()
         if finished:
             if any(e is not None and (e in wanted or e in targets) for e in edges):
                 wanted.add(at)
@@ -150,8 +153,10 @@ def _accumulate(leaf: Any, g: Any, create_graph: bool, shared: set[int]) -> None
 
 
 def _release(node: Node) -> None:
-    node.saved = node.out = node.extras = None
-    node.released = True
+    """Drop what the rule reads; one that reads nothing can run again."""
+    if node.saved is not None or node.out is not None or node.extras is not None:
+        node.saved = node.out = node.extras = None
+        node.released = True
 
 
 def _run_hooks(hooks: dict[int, Callable], g: Any) -> Any:
@@ -168,5 +173,6 @@ def _check_backward(node: Node, g: Any, gradients: Sequence[Any]) -> None:
             sick = " (the gradient that came in held NaN already)" if np.isnan(g._data).any() else ""
             raise RuntimeError(
                 f"detect_anomaly: the gradient of '{node.op.name}' made a NaN for its argument {i}, shape "
-                f"{gradient.shape}{sick}; the operation was called at {node.site or 'a line before the mode was on'}."
+                f"{gradient.shape}{sick}; the operation was called at "
+                f"{node.site or 'a line before the mode was on'}."
             )

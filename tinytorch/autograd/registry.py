@@ -10,10 +10,10 @@ An op is a function on ndarrays with its gradient rule beside it::
     def _(ctx, g):
         return tanh_grad(g, ctx.output)
 
-The positional-only arguments are tensors (or None), the others are parameters.  A rule receives the node of the
-graph and the gradient of the result, and returns one gradient for each tensor argument (None where `ctx.needs`
-says that nobody asks).  It is written with differentiable ops, so derivatives of any order close.  It never
-undoes broadcasting or casts: `graph.py` does that once, for all.
+The positional-only arguments are tensors (or None), the others are parameters.  A rule receives the node of
+the graph and the gradient of the result, and returns one gradient for each tensor argument (None where
+`ctx.needs` says that nobody asks).  It is written with differentiable ops, so derivatives of any order close.
+It never undoes broadcasting or casts: `graph.py` does that once, for all.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Op:
     extras: bool = False
     view: bool = False
     differentiable: bool = True
-    cost: Callable[..., tuple[float, float]] | None = None
+    cost: Callable[..., float] | None = None
     samples: Callable[[Any], list[Sample]] | None = None
     refuses: Callable[[Any], list[Refusal]] | None = None
     reference: Callable[..., Any] | None = None
@@ -83,7 +83,8 @@ class Op:
         parameters = inspect.signature(self.forward).parameters.values()
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.arity = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
-        self.parameters = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        self.parameters = tuple(p.name for p in named)
         self.__doc__ = self.forward.__doc__
         self.__name__ = self.name
 
@@ -93,13 +94,16 @@ class Op:
         return rule
 
     def __call__(self, *args: Any, **params: Any) -> Any:
+        """Carry out the operation on tensors, numbers or arrays; parameters may be given by position."""
         if not self.variadic and len(args) > self.arity:
             params.update(zip(self.parameters, args[self.arity :], strict=False))
             args = args[: self.arity]
         return apply(self, as_tensors(self, args), params)
 
-    def flops_and_bytes(self, arrays: Sequence[Any], params: dict, out: np.ndarray) -> tuple[float, float]:
-        """FLOPs and the least bytes moved, from the op's cost rule (default: none, every array touched once)."""
+    def flops_and_bytes(
+        self, arrays: Sequence[Any], params: dict[str, Any], out: np.ndarray
+    ) -> tuple[float, float]:
+        """FLOPs by the op's cost rule (none: 0), and the least bytes moved: every array touched once."""
         touched = out.nbytes + sum(a.nbytes for a in arrays if a is not None)
         if self.view:
             return 0.0, 0.0
@@ -116,7 +120,7 @@ def op(
     function: Callable | None = None,
     *,
     name: str | None = None,
-    saves: str | Iterable[int] = (),
+    saves: str | int | Iterable[str | int] = (),
     **record: Any,
 ) -> Any:
     """Register `function` (ndarrays and parameters in, an ndarray out) as a differentiable operation.
@@ -134,7 +138,7 @@ def op(
         record_ = Op(
             name=name or function.__name__,
             forward=function,
-            saves=tuple(w for w in wanted if w != "output"),
+            saves=tuple(w for w in wanted if isinstance(w, int)),
             saves_output="output" in wanted,
             **record,
         )
@@ -155,7 +159,7 @@ class Node:
     )  # fmt: skip
 
     op: Op
-    needs: tuple[bool, ...]
+    needs: Sequence[bool]
 
     def __getitem__(self, position: int) -> Any:
         """The tensor argument at `position`, which the op declared in `saves`, as it was."""
@@ -163,8 +167,8 @@ class Node:
         counter = tensor._counter
         if counter is not None and counter[0] != version:
             raise RuntimeError(
-                f"backward through '{self.op.name}': its argument {position}, of shape {tensor.shape}, was changed "
-                f"in place after the operation used it (version {counter[0]}, expected {version}). "
+                f"backward through '{self.op.name}': its argument {position}, of shape {tensor.shape}, was "
+                f"changed in place after the operation used it (version {counter[0]}, expected {version}). "
                 "Use the out-of-place operation, or change a .clone()."
             )
         return tensor
@@ -207,7 +211,7 @@ def new_tensor(array: np.ndarray) -> Any:
 
 
 def as_tensors(op: Op, args: Sequence[Any]) -> list[Any]:
-    """The tensor arguments of an op; Python numbers take the dtype of the first tensor, arrays keep theirs."""
+    """The tensor arguments of an op; a Python number takes the first tensor's dtype, arrays keep theirs."""
     tensors = []
     for argument in args:
         if isinstance(argument, _tensor_class) or argument is None:
@@ -216,16 +220,18 @@ def as_tensors(op: Op, args: Sequence[Any]) -> list[Any]:
             first = next((a for a in args if isinstance(a, _tensor_class)), None)
             tensors.append(new_tensor(_as_array(argument, None if first is None else first._data.dtype)))
         else:
-            raise TypeError(f"{op.name}: expected a tensor, a number or an array, got {type(argument).__name__}")
+            kind = type(argument).__name__
+            raise TypeError(f"{op.name}: expected a tensor, a number or an array, got {kind}")
     return tensors
 
 
 def _as_array(value: Any, like: np.dtype | None) -> np.ndarray:
     if isinstance(value, (np.ndarray, np.generic)):
         return np.asarray(value)
-    if isinstance(value, (bool, int, float)) and like is not None:
-        if like.kind == "f" or isinstance(value, bool) or (isinstance(value, int) and like.kind in "iu"):
-            return np.asarray(value, like if not isinstance(value, bool) or like.kind == "f" else np.bool_)
+    if like is not None and isinstance(value, bool):
+        return np.asarray(value, like if like.kind == "f" else np.bool_)
+    if like is not None and isinstance(value, (int, float) if like.kind == "f" else int):
+        return np.asarray(value, like if like.kind in "fiu" else None)
     array = np.asarray(value)
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
@@ -263,17 +269,18 @@ def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
 
 def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: Any) -> None:
     node = Node()
-    edges, needs = [], []
+    edges: list[Any] = []
+    needs: list[bool] = []
     for t in inputs:
-        wanted = t is not None and t.requires_grad
-        needs.append(wanted)
-        if not wanted:
+        if t is None or not t.requires_grad:
+            needs.append(False)
             edges.append(None)
             continue
+        needs.append(True)
         if t._base is not None and t._seen != t._counter[1]:
             raise RuntimeError(
-                f"{op.name}: this view, of shape {t.shape}, was taken before its base was changed in place by an "
-                "operation that the graph records, so its gradient would be wrong. Take the view again."
+                f"{op.name}: this view, of shape {t.shape}, was taken before its base was changed in place "
+                "by an operation that the graph records, so its gradient would be wrong. Take the view again."
             )
         edges.append(t if t._node is None else t._node)
     node.op, node.params, node.extras = op, params, extras
@@ -281,7 +288,8 @@ def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: An
     node.order, node.hooks, node.released, node.site = next(_order), None, False, None
     node.shape, node.dtype = result._data.shape, result._data.dtype
     if op.saves:
-        node.saved = {i: (t, 0 if t._counter is None else t._counter[0]) for i in op.saves if (t := inputs[i]) is not None}
+        kept = [(i, inputs[i]) for i in op.saves]
+        node.saved = {i: (t, 0 if t._counter is None else t._counter[0]) for i, t in kept if t is not None}
     else:
         node.saved = None
     if op.saves_output:
@@ -311,9 +319,11 @@ def _check_forward(op: Op, inputs: Sequence[Any], result: Any) -> None:
     out = result._data
     if out.dtype.kind != "f" or not np.isnan(out).any():
         return
-    sick = [i for i, t in enumerate(inputs) if t is not None and t._data.dtype.kind == "f" and np.isnan(t._data).any()]
+    floats = [(i, t._data) for i, t in enumerate(inputs) if t is not None and t._data.dtype.kind == "f"]
+    sick = [i for i, array in floats if np.isnan(array).any()]
     whence = f"its arguments {sick} held NaN already" if sick else "none of its arguments held one"
+    at = tuple(int(i) for i in np.argwhere(np.isnan(out))[0])
     raise RuntimeError(
-        f"detect_anomaly: '{op.name}' made a NaN at index {tuple(int(i) for i in np.argwhere(np.isnan(out))[0])} of its result, shape {out.shape}, "
-        f"called at {call_site()}; {whence}. Look at the arguments there (log of 0? 0/0? inf - inf?)."
+        f"detect_anomaly: '{op.name}' made a NaN at index {at} of its result, shape {out.shape}, called at "
+        f"{call_site()}; {whence}. Look at the arguments there (log of 0? 0/0? inf - inf?)."
     )

@@ -1,0 +1,215 @@
+"""Every check over every registered op: what an op must be able to do, it must show here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+import tinytorch as tt
+from tests.ops_sampler import Sampler, call, gradients, is_float, ops, samples
+from tinytorch.autograd import gradcheck, gradgradcheck
+
+TOLERANCE = {np.float32: {"rtol": 1e-5, "atol": 1e-6}, np.float64: {"rtol": 1e-11, "atol": 1e-12}}
+every_op = pytest.mark.parametrize("op", ops())
+every_sample = pytest.mark.parametrize(("op", "i"), samples())
+every_differentiable_sample = pytest.mark.parametrize(("op", "i"), samples(lambda c: c.differentiable))
+every_smooth_sample = pytest.mark.parametrize(("op", "i"), samples(lambda c: c.differentiable and c.smooth))
+both_precisions = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+
+# --- the record -----------------------------------------------------------------------------------------
+
+
+@every_op
+def test_is_complete(op):
+    assert op.samples is not None, f"op '{op.name}' has no samples"
+    assert op.samples(Sampler(0, np.float64)), f"op '{op.name}' has an empty list of samples"
+    assert op.reference is not None, f"op '{op.name}' has no reference"
+    assert op.__doc__, f"op '{op.name}' has no docstring"
+
+
+@every_op
+def test_has_a_gradient_or_says_that_it_has_none(op):
+    assert (op.rule is not None) == op.differentiable
+
+
+@every_op
+def test_differentiable_ops_have_a_smooth_sample(op):
+    smooth = [s.smooth for s in op.samples(Sampler(0, np.float64))]
+    assert any(smooth) or not op.differentiable
+
+
+@every_op
+def test_refuses_kindly(op):
+    for refusal in op.refuses(Sampler(0, np.float32)) if op.refuses else ():
+        with pytest.raises(refusal.error, match=refusal.text):
+            op(*[a if a is None else tt.Tensor(a) for a in refusal.args], **refusal.params)
+
+
+@every_sample
+def test_cost(op, i):
+    c = call(op, i)
+    flops, moved = op.flops_and_bytes(c.args, c.params, c.run()._data)
+    assert flops >= 0
+    assert math.isfinite(flops)
+    assert moved >= 0
+
+
+# --- values ---------------------------------------------------------------------------------------------
+
+
+@both_precisions
+@every_sample
+def test_value(op, i, dtype):
+    c = call(op, i, dtype)
+    exact = c.with_arrays(lambda a: a.astype(np.float64) if is_float(a) else a)
+    expected = np.asarray(op.reference(*exact.args, **c.params))
+    got = c.run()
+    assert got.shape == expected.shape
+    np.testing.assert_allclose(got._data, expected, **TOLERANCE[dtype])
+    if "dtype" in c.params:
+        assert got.dtype == c.params["dtype"]
+    elif any(is_float(a) for a in c.args) and expected.dtype.kind == "f":
+        assert got.dtype == dtype
+    else:
+        assert got.dtype.kind == expected.dtype.kind
+
+
+@every_sample
+def test_leaves_its_arguments_alone(op, i):
+    c = call(op, i)
+    before = c.with_arrays(np.array)
+    if c.differentiable:
+        gradients(c)
+    else:
+        c.run()
+    for kept, now in zip(before.args, c.args, strict=True):
+        np.testing.assert_array_equal(now, kept)
+
+
+# --- gradients ------------------------------------------------------------------------------------------
+
+
+@every_smooth_sample
+def test_gradient(op, i):
+    c = call(op, i)
+    gradcheck(lambda *xs: op(*xs, **c.params), c.tensors(requires_grad=True), atol=1e-6, rtol=1e-6)
+
+
+@every_smooth_sample
+def test_second_derivative(op, i):
+    c = call(op, i)
+    tensors = c.tensors(requires_grad=True)
+    gradgradcheck(lambda *xs: op(*xs, **c.params), tensors, atol=1e-6, rtol=1e-6, fast_mode=True)
+
+
+@both_precisions
+@every_differentiable_sample
+def test_gradients_have_the_form_of_their_arguments_and_their_own_memory(op, i, dtype):
+    c = call(op, i, dtype)
+    out, found = gradients(c)
+    for argument, gradient in zip(c.args, found, strict=True):
+        if gradient is not None:
+            assert gradient.shape == argument.shape
+            assert gradient.dtype == argument.dtype
+            others = [g for g in found if g is not None and g is not gradient]
+            for other in (*[a for a in c.args if is_float(a)], out._data, *[g._data for g in others]):
+                assert not np.shares_memory(gradient._data, other)
+
+
+@every_differentiable_sample
+def test_one_gradient_alone_is_the_same(op, i):
+    c = call(op, i)
+    _, together = gradients(c)
+    for position, expected in enumerate(together):
+        if expected is None:
+            continue
+        tensors = c.tensors()
+        tensors[position].requires_grad_()
+        out = op(*tensors, **c.params)
+        weights = np.random.default_rng(1).uniform(0.5, 1.5, out.shape)
+        out.backward(tt.Tensor(weights))
+        np.testing.assert_allclose(tensors[position].grad._data, expected._data, rtol=1e-13)
+        assert all(t.grad is None for k, t in enumerate(tensors) if k != position and t is not None)
+
+
+# --- layouts and threads --------------------------------------------------------------------------------
+
+
+def transposed(a: np.ndarray) -> np.ndarray:
+    return np.array(a.T, order="C").T
+
+
+def stepped(a: np.ndarray) -> np.ndarray:
+    wide = np.full([2 * n + 1 for n in a.shape], 77, a.dtype)
+    view = wide[(..., *(slice(1, None, 2) for _ in a.shape))]
+    view[...] = a
+    return view
+
+
+def reversed_(a: np.ndarray) -> np.ndarray:
+    backwards = (..., *(slice(None, None, -1) for _ in a.shape))
+    return np.array(a[backwards], order="C")[backwards]
+
+
+def read_only(a: np.ndarray) -> np.ndarray:
+    copy = np.array(a)
+    copy.flags.writeable = False
+    return copy
+
+
+LAYOUTS: list[Callable] = [transposed, stepped, reversed_, read_only]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__.strip("_"))
+@every_sample
+def test_layout_changes_nothing(op, i, layout):
+    c = call(op, i, np.float32)
+    assert_same(c, c.with_arrays(layout), layout)
+
+
+@every_sample
+def test_repeated_rows_without_memory_of_their_own(op, i):
+    """Arrays of stride 0, as `expand` makes them, are as good as their copies."""
+
+    def stretched(a: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(a[:1], a.shape) if a.ndim and a.size else a
+
+    c = call(op, i, np.float32).with_arrays(stretched)
+    assert_same(c.with_arrays(np.array), c, np.array)
+
+
+def assert_same(plain, other, layout) -> None:
+    """Same values, and same gradients from a weighting of the same layout; NaN equals NaN."""
+    if not plain.differentiable:
+        np.testing.assert_array_equal(other.run()._data, plain.run()._data)
+        return
+    (out, found), (expected, wanted) = gradients(other, layout), gradients(plain)
+    np.testing.assert_allclose(out._data, expected._data, rtol=1e-6, atol=1e-7)
+    for gradient, want in zip(found, wanted, strict=True):
+        assert (gradient is None) == (want is None)
+        if gradient is not None:
+            np.testing.assert_allclose(gradient._data, want._data, rtol=1e-6, atol=1e-6)
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    most = tt.get_num_threads()
+    yield tt.set_num_threads
+    tt.set_num_threads(most)
+
+
+@every_sample
+def test_one_and_two_threads_give_the_same_bits(op, i, threads):
+    if tt.get_num_threads() < 2:
+        pytest.skip("this process has one thread")
+    bits = []
+    for n in (1, 2):
+        threads(n)
+        c = call(op, i, np.float32)
+        out, found = gradients(c) if c.differentiable else (c.run(), [])
+        bits.append([t._data.tobytes() for t in (out, *found) if t is not None])
+    assert bits[0] == bits[1]
