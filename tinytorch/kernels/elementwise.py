@@ -18,7 +18,7 @@ from numba import prange
 
 from tinytorch.kernels import vecmath
 from tinytorch.kernels._jit import bind, kernel
-from tinytorch.kernels.maps import CHUNK, SERIAL, is_float, ready, unary, unary_with
+from tinytorch.kernels.maps import CHUNK, SERIAL, f, is_float, ready, unary, unary_with
 from tinytorch.kernels.memory import empty
 
 _COSTLY = 8192
@@ -33,7 +33,8 @@ def _broadcast_parallel(a, b, out):
     pieces = (m + CHUNK - 1) // CHUNK  # long ones in pieces
     a_p, a_n, a_m = a.shape
     b_p, b_n, b_m = b.shape
-    for task in prange(((rows + block - 1) // block) * pieces):  # owns rows first .. last, columns start .. stop
+    # owns out[first:last, start:stop], rows counted over p and n
+    for task in prange(((rows + block - 1) // block) * pieces):
         first = task // pieces * block
         last = min(rows, first + block)
         start = task % pieces * CHUNK
@@ -222,7 +223,7 @@ def minimum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a ** b.  Squares, cubes, square roots, reciprocals as multiplications; else NumPy's vectorised power."""
+    """a ** b.  NumPy's vectorised power, or for the exponents 2, 3, 0.5 and -1 what is cheaper."""
     if b.size == 1 and b.ndim <= a.ndim and a.dtype == b.dtype and is_float(a):
         special = _POWERS.get(b.item())
         if special is not None:

@@ -30,6 +30,11 @@ def is_float(x: np.ndarray) -> bool:
     return x.dtype.char in "fd"
 
 
+def f(*numbers: float) -> float:
+    """Stands in a template for the scalar function that `both` puts in its place."""
+    raise NotImplementedError
+
+
 def _unary(x, out):
     for chunk in prange((x.size + CHUNK - 1) // CHUNK):  # owns CHUNK elements of out
         x_part = x[chunk * CHUNK : (chunk + 1) * CHUNK]

@@ -64,7 +64,7 @@ def _sum_columns(x, divisor, out):
         first, last = piece * length, min(n, (piece + 1) * length)
         sums = partial[o, piece, start:stop]
         fours = first + (last - first) // 4 * 4
-        for i in range(first, fours, 4):  # four rows at a time: the sums are loaded and stored a quarter as often
+        for i in range(first, fours, 4):  # four rows for each time the sums are loaded and stored
             a, b = x[o, i, start:stop], x[o, i + 1, start:stop]
             c, d = x[o, i + 2, start:stop], x[o, i + 3, start:stop]
             for j in range(sums.size):

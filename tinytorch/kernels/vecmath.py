@@ -2,8 +2,8 @@
 
 A call into the C library keeps a loop scalar.  The float32 versions here are straight-line code (range
 reduction, polynomial, selects instead of branches), so a loop over them runs on whole registers.  They stay
-within 2 ulp over the full range, denormals, infinities and NaN included.  float64 goes to the C library: it is
-there for gradient checks, not for speed.
+within 2.5 ulp over the full range, denormals, infinities and NaN included.  float64 goes to the C library:
+it is there for gradient checks, not for speed.
 
 Nothing in this file is compiled with fast maths: kernels allow reassociation, and that would undo the
 two-step range reduction `x - n * hi - n * lo`.  Where a fused multiply-add is wanted it is written out.
@@ -117,7 +117,7 @@ else:
 
 
 def _by_width(narrow: Callable, wide: Callable) -> Callable[[Callable], Callable]:
-    """The decorated name means `narrow` for float32 and `wide` for float64, in kernels and in plain Python."""
+    """The decorated name means `narrow` for float32 and `wide` for float64, in kernels and outside."""
 
     def decorate(function: Callable) -> Callable:
         if JIT:
@@ -294,10 +294,46 @@ def erf(x: Any) -> Any:
     """2 / sqrt(pi) * the integral of e**(-t*t) from 0 to x."""
 
 
+def _call_pairwise(builder: Any, name: str, args: Any) -> Any:
+    kind = args[0].type
+    function = builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind, kind]))
+    return builder.call(function, args)
+
+
+def _emit_maximum(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return _call_pairwise(builder, "llvm.maximum", args)
+
+
+def _emit_minimum(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return _call_pairwise(builder, "llvm.minimum", args)
+
+
+if JIT:
+
+    @intrinsic
+    def maximum(typingctx: Any, a: Any, b: Any) -> Any:
+        """The larger number, NaN if either is; unlike a comparison, a reduction by it is vectorised."""
+        return a(a, a), _emit_maximum
+
+    @intrinsic
+    def minimum(typingctx: Any, a: Any, b: Any) -> Any:
+        """The smaller number, NaN if either is."""
+        return a(a, a), _emit_minimum
+
+else:
+    maximum, minimum = np.maximum, np.minimum
+
+
 @register_jitable(**_OPTIONS)
 def divide(a: Any, b: Any) -> Any:
     """a / b rounded once, where fast maths would multiply by 1 / b."""
     return a / b
+
+
+@register_jitable(**_OPTIONS)
+def subtract_both(x: Any, a: Any, b: Any) -> Any:
+    """(x - a) - b in this order, where fast maths might add a and b first and lose the smaller."""
+    return (x - a) - b
 
 
 if JIT:
