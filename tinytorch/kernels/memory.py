@@ -8,6 +8,7 @@ handed out by `Tensor.numpy()` keeps its block for as long as somebody holds it.
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from typing import Any
@@ -73,10 +74,9 @@ _pool = _Pool()
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An uninitialised C-contiguous array, 64-byte aligned and from the pool when it is large."""
-    dtype = np.dtype(dtype)
-    size = dtype.itemsize
-    for length in shape:
-        size *= length
+    if type(dtype) is type:
+        dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
     if size < SMALLEST:
         return np.empty(shape, dtype)
     grain = 1 << (size.bit_length() - 4)  # eight sizes a doubling: at most an eighth is wasted
