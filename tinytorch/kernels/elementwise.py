@@ -140,12 +140,12 @@ def _divide_of(a, b):
 
 @kernel(inline=True)
 def _maximum_of(a, b):
-    return a if (a >= b) | (a != a) else b
+    return vecmath.maximum(a, b)
 
 
 @kernel(inline=True)
 def _minimum_of(a, b):
-    return a if (a <= b) | (a != a) else b
+    return vecmath.minimum(a, b)
 
 
 @kernel(inline=True)

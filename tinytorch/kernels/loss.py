@@ -1,4 +1,4 @@
-"""Losses fused with what feeds them: cross-entropy with log-softmax, binary cross-entropy with sigmoid, squares.
+"""Fused losses: cross-entropy with log-softmax, binary cross-entropy with sigmoid, mean of squares.
 
 The forward kernels return the reduced loss directly, added up in float64 over fixed blocks, so a mean over a
 batch is one launch.  Cross-entropy keeps one number a row for its gradient, the logarithm of the sum of
