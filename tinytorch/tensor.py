@@ -1,10 +1,10 @@
-"""`Tensor`: an ndarray, its gradient, and the operation that made it. Methods are sugar over `tinytorch.ops`."""
+"""`Tensor`: an ndarray, its gradient, and the operation that made it. Methods are sugar over the ops."""
 
 from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,14 @@ from tinytorch.autograd.registry import Node, call_site, new_tensor
 from tinytorch.tensor_methods import TensorMethods
 
 _hook_keys = itertools.count()
-_last_data_read: tuple[Any, str, str] | None = None  # (weakref to an array, op, call site): see `_origin_of`
+# The last array that left a graph through `.data` or `.numpy()`, weakly, and how: see `_origin_of`.
+_last_data_read: tuple[Any, tuple[str, str]] | None = None
 
 
 class Tensor(TensorMethods):
     """A multi-dimensional array that can carry a gradient.
 
-    `Tensor(data)` wraps an ndarray without a copy; lists and numbers become float32 where they hold floats and
+    `Tensor(data)` wraps an ndarray without a copy; lists and numbers become float32 where they hold floats,
     int64 or bool where they do not. `tinytorch.tensor` is the same, with a copy.
 
     Attributes: `data` (the ndarray), `grad` (a Tensor or None), `requires_grad`, `shape`, `dtype`, `ndim`.
@@ -38,7 +39,7 @@ class Tensor(TensorMethods):
     requires_grad: bool = False
     _data: np.ndarray
     _node: Node | None = None
-    _counter: list[int] | None = None  # [in-place changes, of which recorded]; shared by all views of one array
+    _counter: list[int] | None = None  # [in-place changes, of which recorded], shared by all views
     _base: Tensor | None = None
     _seen: int = 0  # recorded changes of the base when this view was taken
     _cut: tuple[str, str] | None = None  # where a graph that led here ended
@@ -48,7 +49,9 @@ class Tensor(TensorMethods):
     __hash__ = object.__hash__
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False):
+        cut = None
         if isinstance(data, Tensor):
+            cut = (f"Tensor(...) at {call_site()}", data._name()) if data.requires_grad else data._cut
             data = data._data
         array = np.asarray(data)
         if dtype is not None:
@@ -64,7 +67,9 @@ class Tensor(TensorMethods):
             array = array.astype(np.float32)
         self._data = array
         if isinstance(data, np.ndarray):
-            self._cut = _origin_of(data)
+            cut = cut or _origin_of(data)
+        if cut is not None:
+            self._cut = cut
         if requires_grad:
             self.requires_grad_()
 
@@ -73,9 +78,8 @@ class Tensor(TensorMethods):
     @property
     def data(self) -> np.ndarray:
         """The ndarray itself: what is done to it is not recorded."""
-        global _last_data_read
-        if self._node is not None:
-            _last_data_read = (weakref.ref(self._data), self._node.op.name, call_site())
+        if self.requires_grad:
+            _remember_read(self._data, (f".data, read at {call_site()},", self._name()))
         return self._data
 
     @data.setter
@@ -85,14 +89,17 @@ class Tensor(TensorMethods):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The length of each dimension."""
         return self._data.shape
 
     @property
     def dtype(self) -> np.dtype:
+        """The NumPy type of the elements."""
         return self._data.dtype
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions."""
         return self._data.ndim
 
     @property
@@ -114,14 +121,15 @@ class Tensor(TensorMethods):
             )
         if not requires_grad and self._node is not None:
             raise RuntimeError(
-                f"requires_grad_(False): expected a leaf, got the result of '{self._node.op.name}'. Use .detach()."
+                f"requires_grad_(False): expected a leaf, got the result of '{self._node.op.name}'. "
+                "Use .detach()."
             )
         self.requires_grad = requires_grad
         return self
 
     def __len__(self) -> int:
         if not self._data.ndim:
-            raise TypeError("len() of a 0-d tensor: expected at least one dimension. Use .item() for its value.")
+            raise TypeError("len(): expected at least one dimension, got a 0-d tensor. Use .item().")
         return len(self._data)
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -142,7 +150,7 @@ class Tensor(TensorMethods):
         return int(self.item())
 
     def __repr__(self) -> str:
-        text = np.array2string(self._data, separator=", ", prefix="tensor(", precision=4, suppress_small=False)
+        text = np.array2string(self._data, separator=", ", prefix="tensor(", precision=4)
         if self._data.dtype not in (np.float32, np.int64, np.bool_):
             text += f", dtype={self._data.dtype}"
         if self._node is not None:
@@ -164,11 +172,14 @@ class Tensor(TensorMethods):
         return self._data.tolist()
 
     def numpy(self) -> np.ndarray:
-        """The values as an ndarray that shares memory; a tensor that requires a gradient must be detached first."""
+        """The values as an ndarray that shares memory; detach a tensor that requires a gradient first."""
         if self.requires_grad:
             raise RuntimeError(
-                "numpy(): this tensor requires a gradient, and NumPy would cut the graph. Use .detach().numpy()."
+                "numpy(): this tensor requires a gradient, and NumPy would cut the graph. "
+                "Use .detach().numpy()."
             )
+        if self._cut is not None:
+            _remember_read(self._data, self._cut)
         return self._data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -225,7 +236,7 @@ class Tensor(TensorMethods):
         Returns a function that removes the hook.
         """
         if not self.requires_grad:
-            raise RuntimeError("register_hook: expected a tensor that requires a gradient, got one that does not")
+            raise RuntimeError("register_hook: expected a tensor that requires a gradient, got one without")
         owner: Any = self if self._node is None else self._node
         attribute = "_hooks" if self._node is None else "hooks"
         hooks = getattr(owner, attribute)
@@ -235,6 +246,20 @@ class Tensor(TensorMethods):
         key = next(_hook_keys)
         hooks[key] = hook
         return lambda: hooks.pop(key, None) and None
+
+    def retain_grad(self) -> None:
+        """Keep this tensor's gradient in `.grad` although it is the result of an operation."""
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad: expected a tensor that requires a gradient, got one without")
+        if self._node is not None:
+            me = weakref.ref(self)
+
+            def keep(gradient: Tensor) -> None:
+                tensor = me()
+                if tensor is not None:
+                    tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
+
+            self.register_hook(keep)
 
     # --- in place ---------------------------------------------------------------------------------------
 
@@ -251,11 +276,15 @@ class Tensor(TensorMethods):
                 "In-place operations cannot broadcast the tensor they change."
             )
         if not np.can_cast(result._data.dtype, self._data.dtype, "same_kind"):
-            raise RuntimeError(f"{name}: a result of dtype {result.dtype} cannot be stored in a {self.dtype} tensor")
+            raise RuntimeError(
+                f"{name}: a result of dtype {result.dtype} cannot be stored in one of dtype {self.dtype}."
+                " Convert one of them, or use the out-of-place operation."
+            )
         self._check_in_place(name, recorded=modes.grad and result.requires_grad)
         self._write(lambda data: np.copyto(data, result._data, casting="same_kind"))
         if modes.grad and result.requires_grad:
             self._node, self.requires_grad = result._node, True
+            assert self._counter is not None  # _write has counted
             self._counter[1] += 1
         return self
 
@@ -268,13 +297,13 @@ class Tensor(TensorMethods):
     def _check_in_place(self, name: str, recorded: bool) -> None:
         if modes.grad and self.requires_grad and self._node is None:
             raise RuntimeError(
-                f"{name}: a leaf that requires a gradient cannot be changed in place while gradients are recorded. "
-                "Do it inside `with no_grad():`, or use the out-of-place operation."
+                f"{name}: a leaf that requires a gradient cannot be changed in place while gradients are "
+                "recorded. Do it inside `with no_grad():`, or use the out-of-place operation."
             )
         if recorded and self._base is not None:
             raise RuntimeError(
-                f"{name}: this tensor is a view, and the graph cannot record a change to its base through it. "
-                "Assign to the base instead: base[index] = base[index] + ..."
+                f"{name}: this tensor is a view, and the graph cannot record a change to its base through it."
+                " Assign to the base instead: base[index] = base[index] + ..."
             )
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -294,27 +323,40 @@ class Tensor(TensorMethods):
 registry.set_tensor_class(Tensor)
 
 
+def _remember_read(array: np.ndarray, cut: tuple[str, str]) -> None:
+    global _last_data_read
+    _last_data_read = (weakref.ref(array), cut)
+
+
 def _origin_of(array: np.ndarray) -> tuple[str, str] | None:
-    """Whether `array` came from `.data` of a tensor with a graph: a tensor made from it is cut off there."""
+    """How `array` left a graph, where it is what was last read, or a view of that."""
+    if _last_data_read is None:
+        return None
+    read, cut = _last_data_read
+    source = read()
+    if source is None:
+        return None
+    same = array is source or array.base is source or (array.base is not None and array.base is source.base)
+    return cut if same else None
+
+
+def _why_no_graph(root: Tensor) -> str:
+    if root._cut is not None:
+        by, what = root._cut
+        return f"its graph was cut by {by}" + (f" of {what}" if " " in what else f" in '{what}'")
+    reason = "no tensor that it was computed from requires a gradient"
     if _last_data_read is not None:
-        read, op, site = _last_data_read
-        source = read()
-        if source is not None and (array is source or array.base is source or (array.base is not None and array.base is source.base)):
-            return (f".data, read at {site},", f"the result of '{op}'")
-    return None
+        by, what = _last_data_read[1]
+        reason += f". (Did it go through NumPy? The last values that left a graph did so by {by} of {what}.)"
+    return reason
 
 
 def seed_gradient(root: Tensor, gradient: Any, caller: str) -> Tensor:
     """The gradient a backward pass starts from, after checking that there is a graph to go back through."""
     if not root.requires_grad:
-        if root._cut is not None:
-            by, what = root._cut
-            reason = f"its graph was cut by {by}" + (f" of {what}" if " " in what else f" in '{what}'")
-        else:
-            reason = "no tensor that it was computed from requires a gradient"
         raise RuntimeError(
-            f"{caller}: this tensor, of shape {root.shape}, reaches no parameter: {reason}. Expected a result computed, "
-            "without interruption, from tensors with requires_grad=True."
+            f"{caller}: this tensor, of shape {root.shape}, reaches no parameter: {_why_no_graph(root)}. "
+            "Expected a result computed, without interruption, from tensors with requires_grad=True."
         )
     if gradient is None:
         if root._data.size != 1:

@@ -8,6 +8,7 @@ from typing import Any
 from tinytorch.autograd import graph, registry
 from tinytorch.autograd.modes import enable_grad, modes
 from tinytorch.autograd.registry import Node, Op
+from tinytorch.random import get_rng_state, set_rng_state
 from tinytorch.tensor import Tensor
 
 
@@ -16,7 +17,8 @@ def checkpoint(func: Callable[..., Tensor], *inputs: Any, **options: Any) -> Ten
 
     What `func` saves for its gradient is dropped at once, so a chain of n blocks keeps n results and the
     inside of one block instead of the inside of all, for one more forward pass. Parameters that `func`
-    refers to get their gradients too. Random numbers come out the same the second time.
+    refers to get their gradients too. Random numbers that the
+    default generator draws come out the same the second time.
     Raises RuntimeError in backward when an input was changed in place after the call.
 
     Source: Chen, Xu, Zhang, Guestrin, "Training Deep Nets with Sublinear Memory Cost", 2016.
@@ -29,7 +31,7 @@ def checkpoint(func: Callable[..., Tensor], *inputs: Any, **options: Any) -> Ten
     """
     if not modes.grad:
         return func(*inputs, **options)
-    start = next(registry._order)
+    start, random_state = next(registry._order), get_rng_state()
     result = func(*inputs, **options)
     if not isinstance(result, Tensor):
         raise TypeError(f"checkpoint: expected func to give one tensor, got {type(result).__name__}")
@@ -39,7 +41,7 @@ def checkpoint(func: Callable[..., Tensor], *inputs: Any, **options: Any) -> Ten
     edges = _edges_out_of(inside, start)
     used = {t: t._version for t in (*inputs, *edges) if isinstance(t, Tensor)}
     node = Node()
-    node.op, node.params, node.extras = _CHECKPOINT, {}, (func, inputs, options, used)
+    node.op, node.params, node.extras = _CHECKPOINT, {}, (func, inputs, options, used, random_state)
     node.edges, node.needs, node.saved = edges, [True] * len(edges), None
     node.order, node.hooks, node.released, node.site = next(registry._order), None, False, inside.site
     node.shape, node.dtype, node.out, node.counter = result.shape, result.dtype, None, None
@@ -65,7 +67,7 @@ def _edges_out_of(last: Node, start: int) -> list[Any]:
 
 def _recompute(ctx: Node, g: Any) -> tuple[Any, ...]:
     """Gradients for the edges of a checkpoint: its part of the graph is made again, and walked."""
-    func, inputs, options, used = ctx.extras
+    func, inputs, options, used, random_state = ctx.extras
     for tensor, version in used.items():
         if tensor._version != version:
             raise RuntimeError(
@@ -73,8 +75,13 @@ def _recompute(ctx: Node, g: Any) -> tuple[Any, ...]:
                 f"changed in place since (version {tensor._version}, expected {version}), so computing again "
                 "would give something else. Use the out-of-place operation, or change a .clone()."
             )
-    with enable_grad():
-        result = func(*inputs, **options)
+    now = get_rng_state()
+    set_rng_state(random_state)
+    try:
+        with enable_grad():
+            result = func(*inputs, **options)
+    finally:
+        set_rng_state(now)
     found = graph.backward([result], [g], create_graph=modes.grad, retain_graph=modes.grad, inputs=ctx.edges,
                            stop_at_inputs=True)  # fmt: skip
     assert found is not None

@@ -132,7 +132,7 @@ def _inputs(name: str, inputs: Any) -> tuple[Any, ...]:
     checked = [(i, t) for i, t in enumerate(tensors) if isinstance(t, Tensor) and t.requires_grad]
     if not checked:
         raise GradcheckError(
-            f"{name}: none of the {len(tensors)} inputs requires a gradient. Expected at least one."
+            f"{name}: expected at least one input that requires a gradient, got {len(tensors)} that do not."
         )
     for i, tensor in checked:
         if tensor.dtype != np.float64:

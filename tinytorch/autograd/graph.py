@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.autograd.modes import modes, set_grad_enabled
+from tinytorch.autograd.modes import modes
 from tinytorch.autograd.registry import Node, new_tensor
 
 
@@ -46,7 +46,8 @@ def backward(
         if type(target) is Node:
             heapq.heappush(queue, (-target.order, target))
 
-    with set_grad_enabled(create_graph):
+    mode_before, modes.grad = modes.grad, create_graph
+    try:
         for root, gradient in zip(roots, gradients, strict=True):
             arrive(_target(root), gradient)
         while queue:
@@ -75,6 +76,8 @@ def backward(
                 _accumulate(leaf, g, create_graph, shared)
             elif leaf in targets:
                 found[leaf] = g
+    finally:
+        modes.grad = mode_before
     return None if inputs is None else [found.get(_target(t)) for t in inputs]
 
 
@@ -112,10 +115,11 @@ def _gradients(node: Node, g: Any, needs: Sequence[bool]) -> Sequence[Any]:
     if op.rule is None:
         raise RuntimeError(f"op '{op.name}' has no gradient rule; register one with @{op.name}.gradient")
     recorded, node.needs = node.needs, needs
+    within, modes.backward = modes.backward, True
     try:
         gradients = op.rule(node, g)
     finally:
-        node.needs = recorded
+        node.needs, modes.backward = recorded, within
     if type(gradients) is not tuple:
         gradients = (gradients,)
     gradients = [gradient if need else None for gradient, need in zip(gradients, needs, strict=True)]

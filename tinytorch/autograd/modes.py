@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class _Modes(threading.local):
     grad = True
     anomaly = False
+    backward = False  # a gradient rule is running, and `anomaly` looks at what it gives as a whole
 
 
 modes = _Modes()
 
 
-class set_grad_enabled(contextlib.ContextDecorator):
-    """Record gradients or not, inside a `with` block or a decorated function."""
+class _Recording(contextlib.ContextDecorator):
+    """A mode inside a `with` block or a decorated function; the one from before comes back afterwards."""
 
     def __init__(self, enabled: bool):
         self._enabled = bool(enabled)
         self._before: list[bool] = []
 
-    def __enter__(self) -> set_grad_enabled:
+    def __enter__(self) -> _Recording:
         self._before.append(modes.grad)
         modes.grad = self._enabled
         return self
@@ -30,8 +31,11 @@ class set_grad_enabled(contextlib.ContextDecorator):
     def __exit__(self, *_: object) -> None:
         modes.grad = self._before.pop()
 
+    def _recreate_cm(self) -> _Recording:
+        return _Recording(self._enabled)  # a decorated function may run in several threads at once
 
-class no_grad(set_grad_enabled):
+
+class no_grad(_Recording):
     """Compute without recording a graph: for evaluation, and for updating parameters by hand.
 
     >>> import tinytorch as tt
@@ -45,11 +49,30 @@ class no_grad(set_grad_enabled):
         super().__init__(False)
 
 
-class enable_grad(set_grad_enabled):
+class enable_grad(_Recording):
     """Record a graph again inside a `no_grad` block."""
 
     def __init__(self) -> None:
         super().__init__(True)
+
+
+class set_grad_enabled(_Recording):
+    """Record gradients or not: from this line on, in a `with` block, or in a decorated function."""
+
+    def __init__(self, enabled: bool):
+        super().__init__(enabled)
+        self._outside = modes.grad
+        modes.grad = self._enabled
+
+    def __enter__(self) -> set_grad_enabled:
+        self._before.append(modes.grad if self._before else self._outside)
+        modes.grad = self._enabled
+        return self
+
+    def __call__(self, func: Callable) -> Callable:
+        """Decorate `func`."""
+        modes.grad = self._outside  # as a decorator it says nothing about the lines after it
+        return super().__call__(func)
 
 
 def is_grad_enabled() -> bool:

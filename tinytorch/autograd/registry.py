@@ -260,7 +260,7 @@ def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
             break
         if t is not None and t._cut is not None:
             result._cut = t._cut
-    if modes.anomaly:
+    if modes.anomaly and not modes.backward:
         _check_forward(op, inputs, result)
     for observe in observers:
         observe(op, inputs, params, result)
