@@ -1,9 +1,6 @@
 """Reductions: sum, mean, variance, extremes with their places, and the undoing of a broadcast.
 
-Every reduction is brought to one of two forms: `rows` (outer, n), the sum running along memory, or `columns`
-(outer, n, inner), running across it.  float32 is added up in float64, so a result is right to its last digit
-whatever the length.  Long sums are cut into pieces of fixed size that are merged in order: the same bits for
-any number of threads.
+Arrays of any layout in, a new C-contiguous array out.  The loops are in reduce_loops.py.
 """
 
 from __future__ import annotations
@@ -11,80 +8,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange
 
-from tinytorch.kernels.maps import SERIAL, both, is_float, ready
+from tinytorch.kernels import reduce_loops as loops
+from tinytorch.kernels.maps import SERIAL, is_float, ready
 from tinytorch.kernels.memory import empty
 
 Axes = int | tuple[int, ...] | None
-
-PIECE = 16384  # elements of a long row, or of a band of columns, that one iteration adds up
-BAND = 2048  # columns it takes at a time: 16 KiB of sums
-
-
-def _sum_rows(x, divisor, out):
-    """out[o] = sum of x[o, :] / divisor."""
-    outer, n = x.shape
-    pieces = (n + PIECE - 1) // PIECE
-    block = max(1, PIECE // max(n, 1))
-    if pieces <= 1:
-        for task in prange((outer + block - 1) // block):  # owns `block` elements of out
-            for o in range(task * block, min(outer, (task + 1) * block)):
-                row = x[o]
-                total = 0.0
-                for i in range(row.size):
-                    total += row[i]
-                out[o] = total / divisor
-    else:
-        partial = np.empty((outer, pieces))
-        for task in prange(outer * pieces):  # owns partial[o, piece]
-            o, piece = task // pieces, task % pieces
-            row = x[o, piece * PIECE : (piece + 1) * PIECE]
-            total = 0.0
-            for i in range(row.size):
-                total += row[i]
-            partial[o, piece] = total
-        for o in range(outer):
-            total = 0.0
-            for piece in range(pieces):
-                total += partial[o, piece]
-            out[o] = total / divisor
-
-
-def _sum_columns(x, divisor, out):
-    """out[o, j] = sum of x[o, :, j] / divisor."""
-    outer, n, inner = x.shape
-    length = max(16, PIECE // max(inner, 1))
-    pieces = max(1, (n + length - 1) // length)
-    bands = (inner + BAND - 1) // BAND
-    partial = np.zeros((outer, pieces, inner))
-    for task in prange(outer * pieces * bands):  # owns partial[o, piece, band]
-        o, piece, band = task // (pieces * bands), task // bands % pieces, task % bands
-        start, stop = band * BAND, min(inner, (band + 1) * BAND)
-        first, last = piece * length, min(n, (piece + 1) * length)
-        sums = partial[o, piece, start:stop]
-        fours = first + (last - first) // 4 * 4
-        for i in range(first, fours, 4):  # four rows for each time the sums are loaded and stored
-            a, b = x[o, i, start:stop], x[o, i + 1, start:stop]
-            c, d = x[o, i + 2, start:stop], x[o, i + 3, start:stop]
-            for j in range(sums.size):
-                sums[j] += (np.float64(a[j]) + np.float64(b[j])) + (np.float64(c[j]) + np.float64(d[j]))
-        for i in range(fours, last):
-            a = x[o, i, start:stop]
-            for j in range(sums.size):
-                sums[j] += a[j]
-    for o in range(outer):
-        sums = partial[o, 0]
-        for piece in range(1, pieces):
-            more = partial[o, piece]
-            for j in range(inner):
-                sums[j] += more[j]
-        for j in range(inner):
-            out[o, j] = sums[j] / divisor
-
-
-_sum_rows_serial, _sum_rows_parallel = both(_sum_rows, "sum_rows")
-_sum_columns_serial, _sum_columns_parallel = both(_sum_columns, "sum_columns")
 
 
 def _sum(x: np.ndarray, outer: int, n: int, inner: int, divisor: float, shape: tuple[int, ...]) -> np.ndarray:
@@ -92,10 +21,10 @@ def _sum(x: np.ndarray, outer: int, n: int, inner: int, divisor: float, shape: t
     out = empty(shape, x.dtype)
     x = ready(x)
     if inner == 1:
-        add = _sum_rows_serial if x.size <= SERIAL else _sum_rows_parallel
+        add = loops.sum_rows[x.size > SERIAL]
         add(x.reshape(outer, n), divisor, out.ravel())
     else:
-        add = _sum_columns_serial if x.size <= SERIAL else _sum_columns_parallel
+        add = loops.sum_columns[x.size > SERIAL]
         add(x.reshape(outer, n, inner), divisor, out.reshape(outer, inner))
     return out
 
@@ -158,3 +87,85 @@ def sum_to(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return _sum(g, 1, g.size // inner if inner else 0, inner, 1.0, shape)
     stretched = tuple(lead + a for a, length in enumerate(shape) if length == 1 != g.shape[lead + a])
     return sum(g, tuple(range(lead)) + stretched).reshape(shape)
+
+
+def var(x: np.ndarray, axis: Axes = None, correction: float = 1, keepdims: bool = False) -> np.ndarray:
+    """Sum of (x - mean)**2 over `axis`, divided by its length minus `correction`; NaN or inf if that is 0."""
+    axes = _positive(axis, x.ndim)
+    original = x
+    x, outer, n, inner, shape = _normal(x, axis, keepdims)
+    if inner > 1:
+        others = tuple(a for a in range(x.ndim) if a not in axes)
+        x = original.transpose(others + axes)
+        outer = outer * inner
+    out = empty(shape, x.dtype)
+    loops.variance_rows[x.size > SERIAL](ready(x).reshape(outer, n), float(correction), out.ravel())
+    return out
+
+
+def _extreme(
+    name: str, sign: float, x: np.ndarray, axis: int, keepdims: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    x, outer, n, inner, shape = _normal(x, axis, keepdims)
+    if n == 0:
+        raise ValueError(f"{name}: expected at least one element along axis {axis}, got shape {x.shape}")
+    if not is_float(x):
+        places = (x.argmax if sign > 0 else x.argmin)(axis=axis, keepdims=True)
+        return np.take_along_axis(x, places, axis).reshape(shape), places.reshape(shape)
+    x = ready(x)
+    values, places = empty(shape, x.dtype), empty(shape, np.int64)
+    if inner == 1:
+        find = loops.extreme_rows[x.size > SERIAL]
+        find(x.reshape(outer, n), sign, values.ravel(), places.ravel())
+    else:
+        find = loops.extreme_columns[x.size > SERIAL]
+        find(x.reshape(outer, n, inner), sign, values.reshape(outer, inner), places.reshape(outer, inner))
+    return values, places
+
+
+def max(x: np.ndarray, axis: int, keepdims: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The largest elements along `axis` and their first places (int64); the first NaN if there is one.
+
+    >>> max(np.array([[1.0, 3.0], [2.0, 0.0]]), axis=1)
+    (array([3., 2.]), array([1, 0]))
+    """
+    return _extreme("max", 1.0, x, axis, keepdims)
+
+
+def min(x: np.ndarray, axis: int, keepdims: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest elements along `axis` and their first places (int64); the first NaN if there is one."""
+    return _extreme("min", -1.0, x, axis, keepdims)
+
+
+def amax(x: np.ndarray, axis: Axes = None, keepdims: bool = False) -> np.ndarray:
+    """The largest element over `axis`, NaN if there is one (NumPy's loop, which is vectorised)."""
+    return np.asarray(x.max(axis=axis, keepdims=keepdims))
+
+
+def amin(x: np.ndarray, axis: Axes = None, keepdims: bool = False) -> np.ndarray:
+    """The smallest element over `axis`, NaN if there is one (NumPy's loop)."""
+    return np.asarray(x.min(axis=axis, keepdims=keepdims))
+
+
+def argmax(x: np.ndarray, axis: int | None = None, keepdims: bool = False) -> np.ndarray:
+    """Where the largest element is first, int64; in the flattened array for axis None (NumPy's loop)."""
+    return np.asarray(x.argmax(axis=axis, keepdims=keepdims))
+
+
+def argmin(x: np.ndarray, axis: int | None = None, keepdims: bool = False) -> np.ndarray:
+    """Where the smallest element is first, int64 (NumPy's loop)."""
+    return np.asarray(x.argmin(axis=axis, keepdims=keepdims))
+
+
+@np.errstate(all="ignore")
+def prod(x: np.ndarray, axis: Axes = None, keepdims: bool = False) -> np.ndarray:
+    """Product over `axis`, in the dtype of x, or int64 (NumPy's loop)."""
+    return np.asarray(x.prod(axis=axis, keepdims=keepdims))
+
+
+@np.errstate(all="ignore")
+def cumsum(x: np.ndarray, axis: int) -> np.ndarray:
+    """Running sum along `axis`; float32 is added in float64."""
+    if x.dtype == np.float32:
+        return x.cumsum(axis=axis, dtype=np.float64).astype(np.float32)
+    return x.cumsum(axis=axis)

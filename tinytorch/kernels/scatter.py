@@ -1,0 +1,178 @@
+"""Gathering by index and its gradient, adding by index, in an order that never changes.
+
+Adding to rows chosen by an index is where parallel code races: two places of the index may name one row.
+Here a parallel iteration owns a band of columns of the result and goes through the whole index in order; what
+has no columns to share out runs on one thread.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from tinytorch.kernels._jit import kernel
+from tinytorch.kernels.maps import both, ready
+from tinytorch.kernels.memory import empty, zeros
+
+BAND = 32  # columns an iteration owns: whole cache lines
+_SERIAL = 32768
+_ROWS = 64
+
+
+def _gather_rows(x, index, scale, out):
+    """out[i] = scale * x[index[i]]; returns the first bad place in the index, or its length."""
+    n = index.size
+    tasks = (n + _ROWS - 1) // _ROWS
+    bad = np.full(tasks, n)
+    scale = out.dtype.type(scale)
+    for task in prange(tasks):  # owns bad[task] and _ROWS rows of out
+        for i in range(task * _ROWS, min(n, (task + 1) * _ROWS)):
+            if index[i] < 0 or index[i] >= x.shape[0]:
+                bad[task] = min(bad[task], i)
+            else:
+                source, row = x[index[i]], out[i]
+                for j in range(row.size):
+                    row[j] = scale * source[j]
+    worst = n
+    for task in range(tasks):
+        worst = min(worst, bad[task])
+    return worst
+
+
+def _add_rows(g, index, out):
+    """out[index[i]] += g[i]."""
+    width = out.shape[1]
+    for band in prange((width + BAND - 1) // BAND):  # owns columns start .. stop of out
+        start, stop = band * BAND, min(width, (band + 1) * BAND)
+        for i in range(index.size):
+            source, row = g[i, start:stop], out[index[i], start:stop]
+            for j in range(row.size):
+                row[j] += source[j]
+
+
+@kernel
+def _add_flat(out, index, values):
+    for i in range(index.size):
+        out[index[i]] += values[i]
+
+
+_gather = both(_gather_rows, "gather_rows")
+_add = both(_add_rows, "add_rows")
+
+
+def _as_index(index: np.ndarray) -> np.ndarray:
+    return ready(index if index.dtype == np.int64 else index.astype(np.int64))
+
+
+def _take_rows(x: np.ndarray, index: np.ndarray, scale: float, dtype: Any, name: str) -> np.ndarray:
+    """scale * x[index], of shape index.shape + x.shape[1:], as `dtype`."""
+    index, x = _as_index(index), ready(x)
+    out = empty(index.shape + x.shape[1:], dtype)
+    width = math.prod(x.shape[1:])
+    flat = index.ravel()
+    gather = _gather[out.size > _SERIAL]
+    bad = gather(x.reshape(x.shape[0], width), flat, scale, out.reshape(flat.size, width))
+    if bad < flat.size:
+        raise IndexError(
+            f"{name}: expected indices from 0 to {x.shape[0] - 1}, got {flat[bad]} at position {bad}. "
+            f"The table has shape {x.shape}: one row an index."
+        )
+    return out
+
+
+def embedding(weight: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """weight[indices]: rows (v, ...) chosen by integers of any shape, from 0 to v - 1.
+
+    Raises IndexError for an index outside.
+
+    >>> embedding(np.array([[1.0], [2.0]]), np.array([1, 0]))
+    array([[2.],
+           [1.]])
+    """
+    return _take_rows(weight, indices, 1.0, weight.dtype, "embedding")
+
+
+def gather_rows_uint8_to_float(x: np.ndarray, index: np.ndarray, scale: float) -> np.ndarray:
+    """scale * x[index] as float32, for uint8 rows: a batch of images in one pass."""
+    return _take_rows(x, index, scale, np.float32, "gather_rows")
+
+
+def embedding_grad(g: np.ndarray, indices: np.ndarray, rows: int) -> np.ndarray:
+    """The gradient to the weight (rows, ...): each g[i] added to row indices[i], in the order of i."""
+    indices, g = _as_index(indices), ready(g)
+    shape = (rows, *g.shape[indices.ndim :])
+    out = zeros(shape, g.dtype)
+    width = math.prod(shape[1:])
+    if g.size:
+        add = _add[g.size > _SERIAL and width > BAND]
+        add(g.reshape(indices.size, width), indices.ravel(), out.reshape(rows, width))
+    return out
+
+
+def scatter_add_flat(out: np.ndarray, index: np.ndarray, values: np.ndarray) -> None:
+    """out[index[i]] += values[i] in place, in the order of i; all flat, indices from 0 to out.size - 1."""
+    _add_flat(out, _as_index(index), ready(values))
+
+
+def _flat_places(shape: tuple[int, ...], axis: int, index: np.ndarray) -> np.ndarray:
+    """For each element of `index`: its place in memory of an array of `shape` with `index` along `axis`."""
+    places = np.zeros((1,) * len(shape), np.int64)
+    stride = 1
+    for a in range(len(shape) - 1, -1, -1):
+        if a == axis:
+            places = places + index * stride
+        else:
+            line = np.arange(index.shape[a]) * stride
+            places = places + line.reshape((-1,) + (1,) * (len(shape) - 1 - a))
+        stride *= shape[a]
+    return places
+
+
+def gather(x: np.ndarray, axis: int, index: np.ndarray) -> np.ndarray:
+    """out[i, j, k] = x[i, index[i, j, k], k] for axis 1; the index may be shorter than x along other axes.
+
+    Raises IndexError for an index outside 0 .. x.shape[axis] - 1.
+    """
+    index = _as_index(index)
+    _check_range("gather", index, axis, x.shape)
+    return ready(x).ravel()[_flat_places(x.shape, axis % x.ndim, index)]
+
+
+def scatter_add(shape: tuple[int, ...], axis: int, index: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The gradient of `gather`: zeros of `shape`, plus each value at the place it was gathered from."""
+    index = _as_index(index)
+    _check_range("scatter_add", index, axis, shape)
+    out = zeros(shape, values.dtype)
+    places = _flat_places(shape, axis % len(shape), index)
+    _add_flat(out.ravel(), places.ravel(), ready(values).ravel())
+    return out
+
+
+def _check_range(name: str, index: np.ndarray, axis: int, shape: tuple[int, ...]) -> None:
+    length = shape[axis]
+    if index.size and not (index.min() >= 0 and index.max() < length):
+        bad = index[(index < 0) | (index >= length)].flat[0]
+        raise IndexError(
+            f"{name}: expected indices from 0 to {length - 1} along axis {axis} of shape {shape}, got {bad}"
+        )
+
+
+def index_put_add(shape: tuple[int, ...], index: Any, g: np.ndarray) -> np.ndarray:
+    """The gradient of x[index]: zeros of `shape` with g added at `index`, any index that NumPy takes.
+
+    Integer arrays may name one place several times; those are added in order.  Other indices are written.
+    """
+    out = zeros(shape, g.dtype)
+    parts = index if isinstance(index, tuple) else (index,)
+    arrays = [
+        part for part in parts if isinstance(part, (np.ndarray, list)) and np.asarray(part).dtype != bool
+    ]
+    if not arrays:
+        out[index] = g
+    else:
+        places = np.arange(out.size).reshape(shape)[index]
+        _add_flat(out.ravel(), ready(places).ravel(), ready(g).ravel())
+    return out
