@@ -1,0 +1,69 @@
+"""Layers, losses and what they are made of: names, arguments and defaults are PyTorch's."""
+
+from tinytorch.nn import functional, init, utils
+from tinytorch.nn._activations import (
+    ELU,
+    GELU,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from tinytorch.nn._containers import ModuleDict, ModuleList, ParameterList
+from tinytorch.nn._dropout import Dropout
+from tinytorch.nn._embedding import Embedding
+from tinytorch.nn._linear import Identity, Linear
+from tinytorch.nn._losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
+from tinytorch.nn._module import Module
+from tinytorch.nn._parameter import Parameter
+from tinytorch.nn._sequential import Sequential
+from tinytorch.nn._shape import Flatten, Unflatten
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "Identity",
+    "KLDivLoss",
+    "L1Loss",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "MSELoss",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "NLLLoss",
+    "Parameter",
+    "ParameterList",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "SmoothL1Loss",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+    "Unflatten",
+    "functional",
+    "init",
+    "utils",
+]
