@@ -1,0 +1,92 @@
+"""What the flags come to, and what is said about those that make no sense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tinytorch.milestone.flags import parse
+
+
+@pytest.fixture
+def mnist(milestones):
+    return milestones["mlp_mnist"]
+
+
+def test_defaults_are_the_milestones(mnist):
+    settings = parse(mnist, [])
+    assert (settings.mode, settings.epochs, settings.batch_size, settings.lr) == ("train", 8, 128, 5e-3)
+    assert (settings.seed, settings.plots, settings.json) == (0, True, False)
+    assert settings.output_dir == Path(__file__).resolve().parents[2] / "results"
+
+
+def test_given_values_win_over_the_mode(mnist):
+    settings = parse(
+        mnist, ["--demo-mode", "--epochs", "3", "--batch-size", "7", "--lr", "0.5", "--seed", "9"]
+    )
+    assert (settings.mode, settings.epochs, settings.batch_size, settings.lr, settings.seed) == (
+        "demo",
+        3,
+        7,
+        0.5,
+        9,
+    )
+
+
+def test_demo_mode_trains_less(mnist):
+    assert parse(mnist, ["--demo-mode"]).epochs < parse(mnist, []).epochs
+
+
+def test_nothing_is_trained_with_pretrained_weights(mnist):
+    settings = parse(mnist, ["--use-pretrained", "--epochs", "3"])
+    assert settings.epochs == 0
+    assert not settings.trains
+    assert settings.ignored == ("--epochs",)
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--epochs", "0"], "argument --epochs: expected a whole number from 1 up, got '0'"),
+        (["--epochs", "many"], "argument --epochs: expected a whole number from 1 up, got 'many'"),
+        (["--batch-size", "-4"], "argument --batch-size: expected a whole number from 1 up, got '-4'"),
+        (["--lr", "0"], "argument --lr: expected a number above 0, got '0'"),
+        (["--lr", "nan"], "argument --lr: expected a number above 0, got 'nan'"),
+        (["--seed", "-1"], "argument --seed: expected a whole number from 0 up, got '-1'"),
+        (["--threads", "0"], "argument --threads: expected a whole number from 1 up, got '0'"),
+        (["--test-only", "--demo-mode"], "not allowed with argument --test-only"),
+        (
+            ["--use-pretrained", "--save-weights"],
+            "--save-weights: expected a run that trains, got --use-pretrained",
+        ),
+        (["--epoch", "3", "--faster"], "unrecognized arguments: --faster"),
+    ],
+)
+def test_bad_usage_is_explained_and_ends_with_2(mnist, flags, text, capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(mnist, flags)
+    assert end.value.code == 2
+    assert text in capsys.readouterr().err
+
+
+def test_help_names_every_flag_and_exit_code(mnist, capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(mnist, ["--help"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    modes = ("test-only", "demo-mode", "use-pretrained")
+    others = (
+        "epochs",
+        "batch-size",
+        "lr",
+        "seed",
+        "threads",
+        "data-dir",
+        "output-dir",
+        "no-plots",
+        "scaling",
+        "profile",
+    )
+    assert all(f"--{flag}" in said for flag in (*modes, *others, "json"))
+    assert all(f"\n  {code}  " in said for code in range(4))

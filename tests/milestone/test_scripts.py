@@ -1,0 +1,73 @@
+"""The scripts as they are run: from the project's folder and from `milestones`, in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.milestone.conftest import ROOT, SCRIPTS, path_of
+from tinytorch.datasets import DatasetManager, DatasetUnavailable
+
+
+def start(script: str, *flags: str, folder: str = ".") -> subprocess.CompletedProcess:
+    where = ROOT / folder
+    command = [sys.executable, "-W", "error", os.path.relpath(path_of(script), where), *flags]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(
+        command, cwd=where, env=environment, capture_output=True, encoding="utf-8", check=False
+    )
+
+
+@pytest.mark.parametrize("folder", [".", "milestones"])
+def test_a_script_runs_from_either_folder(folder, tmp_path):
+    flags = ("--demo-mode", "--no-plots", "--json", "--output-dir", str(tmp_path))
+    done = start("perceptron_trained", *flags, folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["passed"] is True
+    assert (tmp_path / "01_1957_perceptron" / "perceptron_trained" / "result.json").is_file()
+
+
+def test_exit_codes_reach_the_shell(tmp_path):
+    missed = start("xor_solved", "--epochs", "1", "--lr", "1e-9", "--no-plots", "--output-dir", str(tmp_path))
+    assert missed.returncode == 1, missed.stderr
+    assert start("xor_solved", "--lr", "fast").returncode == 2
+
+
+def test_names_are_those_of_the_contract(milestones):
+    for script, folder in SCRIPTS.items():
+        milestone = milestones[script]
+        assert (milestone.folder, milestone.script) == (folder, script)
+        assert milestone.weights_file == ROOT / "milestones" / "weights" / f"{script}.safetensors"
+        assert milestone.weights_file.is_file()
+
+
+def test_every_milestone_has_its_readme():
+    for folder in set(SCRIPTS.values()):
+        text = (ROOT / "milestones" / folder / "README.md").read_text()
+        assert all(
+            heading in text
+            for heading in ("## The history", "## The architecture", "pictures", "Three questions")
+        )
+
+
+def test_marks_are_in_order(milestones):
+    for milestone in milestones.values():
+        marks = milestone.marks
+        assert marks["pass"] < marks["merit"] < marks["distinction"]
+        assert milestone.mark(marks["merit"]) == "merit"
+        assert milestone.mark(marks["pass"] - 0.001) is None
+
+
+def test_pretrained_mnist_reads_the_test_images(run):
+    try:
+        DatasetManager(offline=True).get_mnist()
+    except DatasetUnavailable as error:
+        pytest.skip(str(error).splitlines()[0])
+    done = run("mlp_mnist", "--use-pretrained", "--no-plots", "--json")
+    assert done.code == 0
+    assert done.result["value"] >= 0.98
+    assert done.result["params"] == 109_386

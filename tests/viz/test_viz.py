@@ -1,0 +1,117 @@
+"""Every picture is made, is not blank, and says so when it cannot be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinytorch import viz
+from tinytorch.viz import style
+
+pytestmark = pytest.mark.skipif(not viz.available(), reason="matplotlib is not installed")
+
+RNG = np.random.default_rng(0)
+POINTS = RNG.standard_normal((60, 2)).astype(np.float32)
+LABELS = (POINTS.sum(1, keepdims=True) > 0).astype(np.float32)
+HISTORY = [{"epoch": i + 1, "loss": 1 / (i + 1), "accuracy": 1 - 0.5 / (i + 1)} for i in range(5)]
+
+
+def line(points):
+    return 1 / (1 + np.exp(-points.sum(1)))
+
+
+def undecided(points):
+    return np.full(len(points), 0.2)
+
+
+def pixels(path) -> np.ndarray:
+    from matplotlib.image import imread
+
+    return imread(path)
+
+
+def is_drawn(path) -> bool:
+    """Whether the picture has something in it: at least two dozen colours."""
+    image = pixels(path)
+    return len(np.unique(image.reshape(-1, image.shape[-1]), axis=0)) > 24
+
+
+DRAWINGS = {
+    "learning_curves": lambda path: viz.learning_curves(HISTORY, path, marks={"pass": 0.85}, title="t"),
+    "learning_curves_with_gap": lambda path: viz.learning_curves(
+        [*HISTORY, {"epoch": 6, "loss": None, "accuracy": None}], path
+    ),
+    "scaling": lambda path: viz.scaling(
+        [{"size": n, "params": n * n, "seconds_per_epoch": n / 100, "accuracy": 0.9} for n in (1, 2, 3)],
+        path,
+        title="t",
+    ),
+    "decision_boundary": lambda path: viz.decision_boundary(
+        line, POINTS, LABELS, path, earlier=[(0, undecided), (1, line)]
+    ),
+    "boundary_over_time": lambda path: viz.boundary_over_time(
+        [(f"{i}", line) for i in range(4)], POINTS, LABELS, path, title="t"
+    ),
+    "hidden_space": lambda path: viz.hidden_space(
+        lambda p: np.maximum(p @ np.ones((2, 4), np.float32) + np.arange(4, dtype=np.float32), 0),
+        np.array([1.0, -1.0, 1.0, -1.0]),
+        0.1,
+        POINTS,
+        LABELS,
+        path,
+        title="t",
+    ),
+    "confusion_matrix": lambda path: viz.confusion_matrix(np.array([[5, 1], [0, 7]]), "ab", path),
+    "worst_mistakes": lambda path: viz.worst_mistakes(
+        RNG.random((9, 6, 6)), np.zeros(9, int), RNG.random((9, 3)), "abc", path
+    ),
+    "no_mistakes": lambda path: viz.worst_mistakes(
+        np.ones((1, 6, 6)), np.zeros(1, int), np.array([[1.0, 0.0]]), "ab", path
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_picture_is_saved(name, tmp_path):
+    path = tmp_path / "folder" / f"{name}.png"
+    drawing = DRAWINGS[name](path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert is_drawn(path)
+    assert drawing.get_axes() or name == "no_mistakes"
+
+
+def test_the_boundary_is_where_the_probability_is_one_half(tmp_path):
+    """Orange where class 1 is sure, blue where class 0 is."""
+    path = tmp_path / "b.png"
+    viz.decision_boundary(
+        lambda p: (p[:, 0] > 0).astype(float), POINTS * 0 + RNG.uniform(-1, 1, (60, 2)), LABELS, path
+    )
+    image = pixels(path)
+    height, width = image.shape[:2]
+    left, right = image[height // 2, width // 5, :3], image[height // 2, 4 * width // 5, :3]
+    assert left[2] > left[0], "the left is blue"
+    assert right[0] > right[2], "the right is orange"
+
+
+def test_nothing_is_imported_from_pyplot():
+    import sys
+
+    viz.learning_curves(HISTORY)
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_bad_input_is_explained():
+    with pytest.raises(
+        ValueError, match="learning_curves: expected at least one epoch in the history, got none"
+    ):
+        viz.learning_curves([])
+    with pytest.raises(ValueError, match="boundary_over_time: expected at least one moment, got none"):
+        viz.boundary_over_time([], POINTS, LABELS)
+    with pytest.raises(ValueError, match=r"expected counts of shape \(2, 2\), got \(3, 3\)"):
+        viz.confusion_matrix(np.eye(3), "ab")
+
+
+def test_without_matplotlib_it_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(style, "available", lambda: False)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'tinytorch\[plots\]'"):
+        viz.learning_curves(HISTORY)

@@ -1,0 +1,151 @@
+"""The flags that every milestone script understands."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinytorch.kernels._jit import get_num_threads
+from tinytorch.milestone.milestone import Milestone
+
+EXIT_CODES = """exit codes:
+  0  the threshold is met, or there was nothing to meet
+  1  trained, and missed it
+  2  bad usage
+  3  a dataset, or the pre-trained weights, cannot be had"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the flags, and the milestone's defaults, come to.
+
+    mode: "train", "demo", "pretrained" or "test-only".
+    ignored: flags that were given and mean nothing in this mode.
+    """
+
+    mode: str
+    epochs: int
+    batch_size: int
+    lr: float
+    seed: int
+    threads: int
+    data_dir: Path | None
+    output_dir: Path
+    plots: bool
+    scaling: bool
+    profile: bool
+    json: bool
+    save_weights: bool
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained."""
+        return self.mode in ("train", "demo")
+
+
+def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
+    """Read the flags. Bad usage is explained on stderr and ends with SystemExit(2)."""
+    parser = argparse.ArgumentParser(
+        prog=f"{milestone.script}.py",
+        description=f"{milestone.title} ({milestone.year}). Trains on {milestone.dataset}, "
+        f"passes at {milestone.threshold:.0%}.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    modes = parser.add_argument_group("what to do (default: train and report)").add_mutually_exclusive_group()
+    modes.add_argument(
+        "--test-only", action="store_true", help="build, one forward and backward; no data, no training"
+    )
+    modes.add_argument("--demo-mode", action="store_true", help=f"train for {milestone.demo_epochs} epochs")
+    modes.add_argument(
+        "--use-pretrained", action="store_true", help="evaluate the weights that ship; no training"
+    )
+    recipe = parser.add_argument_group("the recipe")
+    recipe.add_argument("--epochs", type=_whole(1), metavar="N", help=f"default {milestone.epochs}")
+    recipe.add_argument("--batch-size", type=_whole(1), metavar="N", help=f"default {milestone.batch_size}")
+    recipe.add_argument("--lr", type=_positive, metavar="X", help=f"learning rate, default {milestone.lr:g}")
+    recipe.add_argument(
+        "--seed", type=_whole(0), default=0, metavar="N", help="fixes everything random, default 0"
+    )
+    recipe.add_argument(
+        "--threads", type=_whole(1), metavar="N", help="the result is the same for any number"
+    )
+    places = parser.add_argument_group("where things are")
+    places.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="default: TINYTORCH_DATA_DIR, else the user's cache"
+    )
+    places.add_argument("--output-dir", type=Path, metavar="DIR", help="default: results, beside milestones")
+    report = parser.add_argument_group("the report")
+    report.add_argument("--no-plots", action="store_true", help="save no pictures")
+    sizes = ", ".join(map(str, milestone.sizes))
+    report.add_argument(
+        "--scaling", action="store_true", help=f"also train with {sizes} {milestone.size_label}"
+    )
+    report.add_argument("--profile", action="store_true", help="also say which operations took the time")
+    report.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
+    report.add_argument(
+        "--save-weights", action="store_true", help="make what was trained the pre-trained weights"
+    )
+    given = parser.parse_args(arguments)
+
+    mode = next((m for m in ("test_only", "demo_mode", "use_pretrained") if getattr(given, m)), None)
+    mode = {"test_only": "test-only", "demo_mode": "demo", "use_pretrained": "pretrained", None: "train"}[
+        mode
+    ]
+    trains = mode in ("train", "demo")
+    if given.save_weights and not trains:
+        parser.error(f"argument --save-weights: expected a run that trains, got --{_flag(mode)}")
+    ignored = (
+        ()
+        if trains
+        else tuple(f"--{_flag(name)}" for name in ("epochs", "lr") if getattr(given, name) is not None)
+    )
+    return Settings(
+        mode=mode,
+        epochs=given.epochs or (milestone.demo_epochs if mode == "demo" else milestone.epochs)
+        if trains
+        else 0,
+        batch_size=given.batch_size or milestone.batch_size,
+        lr=given.lr or milestone.lr,
+        seed=given.seed,
+        threads=given.threads or get_num_threads(),
+        data_dir=given.data_dir,
+        output_dir=given.output_dir or milestone.root / "results",
+        plots=not given.no_plots,
+        scaling=given.scaling,
+        profile=given.profile,
+        json=given.json,
+        save_weights=given.save_weights,
+        ignored=ignored,
+    )
+
+
+def _flag(name: str) -> str:
+    return {"pretrained": "use-pretrained"}.get(name, name.replace("_", "-"))
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} up, got {text!r}")
+        return value
+
+    return read
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value

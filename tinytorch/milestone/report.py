@@ -1,0 +1,309 @@
+"""The story in the terminal: rich where there is one, plain lines elsewhere, silence with `--json`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from tinytorch.milestone.flags import Settings
+from tinytorch.milestone.milestone import Data, Milestone
+from tinytorch.milestone.result import Result
+from tinytorch.milestone.run import Epoch, Run, Watcher
+from tinytorch.systems import ModelProfile, OpTotal
+
+REFRESH_SECONDS = 0.1  # the bar is drawn by the training loop itself, at most ten times a second
+PLAIN_LINES = 10  # epochs that are reported where there is no terminal
+
+
+class Report(Watcher):
+    """Prints one section after the other."""
+
+    def __init__(self, milestone: Milestone, settings: Settings, console: Console | None = None):
+        self.milestone, self.settings = milestone, settings
+        self.console = console or Console(quiet=settings.json, highlight=False, soft_wrap=False)
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+        self._drawn = 0.0
+
+    # --- before training --------------------------------------------------------------------------------
+
+    def opening(self) -> None:
+        """Who this is, and why it matters."""
+        m = self.milestone
+        self.console.print(
+            Panel(
+                Text(_paragraphs(m.history)),
+                title=f"[bold]{m.title}[/] · {m.year}",
+                border_style="blue",
+                padding=(1, 2),
+            )
+        )
+        if self.settings.ignored:
+            self.console.print(
+                f"[yellow]ignored:[/] {', '.join(self.settings.ignored)}, because nothing is trained"
+            )
+
+    def dataset(self, data: Data, seconds: float) -> None:
+        """What is learned from."""
+        (train, _), (test, _) = data.train, data.test
+        each = "×".join(map(str, train.shape[1:]))
+        self.console.print(
+            f"[bold]Data[/]  {self.milestone.dataset}, {each} numbers each ({train.dtype}), "
+            f"{len(train):,} to learn from, {len(test):,} to ask about, loaded in {_seconds(seconds)}\n"
+        )
+
+    def architecture(self, profile: ModelProfile) -> None:
+        """The layers: what each of them holds and what it costs."""
+        table = Table(
+            box=SIMPLE_HEAD, title="The network, for one example", title_justify="left", title_style="bold"
+        )
+        table.add_column("layer")
+        for heading in ("result", "parameters", "FLOPs", "weights", "result"):
+            table.add_column(heading, justify="right")
+        table.columns[4].header, table.columns[5].header = "bytes of weights", "of result"
+        for layer in profile.layers:
+            shape = "×".join(map(str, layer.output_shape[1:])) or "1"
+            numbers = (layer.params, layer.flops, layer.param_bytes, layer.activation_bytes)
+            table.add_row(
+                f"{layer.kind} [dim]{layer.name}[/]", shape, *(f"{n:,}" if n else "–" for n in numbers)
+            )
+        table.add_section()
+        sums = (profile.params, profile.flops, profile.param_bytes, profile.activation_bytes)
+        table.add_row("[bold]in all[/]", "", *(f"[bold]{n:,}[/]" for n in sums))
+        self.console.print(table)
+
+    def before(self, accuracy: float, picture: Sequence[str]) -> None:
+        """What the model can do before it has learned anything."""
+        self.console.print(f"[bold]Before training[/]  {_percent(accuracy)} of the test data right")
+        self._lines(picture)
+
+    # --- while training ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def training(self, run: Run) -> Iterator[None]:
+        """A live bar, or plain lines, for the epochs inside the block."""
+        steps = f"{run.epochs} epochs × {run.steps_per_epoch:,} steps, batch {run.batch_size:,}"
+        self.console.print(
+            f"[bold]Training[/]  {steps}, rate {run.lr:g}, seed {run.seed}, threads {self.settings.threads}"
+        )
+        if not self.console.is_terminal or self.settings.json:
+            yield
+            return
+        columns = (
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("loss {task.fields[loss]}"),
+            TextColumn("test [green]{task.fields[accuracy]}[/]"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self.console, auto_refresh=False) as self._progress:
+            self._task = self._progress.add_task(
+                "", total=run.epochs * run.steps_per_epoch, epoch=f"0/{run.epochs}", loss="–", accuracy="–"
+            )
+            try:
+                yield
+            finally:
+                self._progress.refresh()
+        self._progress = None
+
+    def step(self, run: Run, epoch: Epoch) -> None:
+        """Move the bar, not more often than anybody can see."""
+        if self._progress is None or time.perf_counter() - self._drawn < REFRESH_SECONDS:
+            return
+        done = (epoch.number - 1) * run.steps_per_epoch + epoch.steps
+        self._update(completed=done, epoch=f"{epoch.number}/{run.epochs}", loss=f"{epoch.loss:.4f}")
+
+    def epoch(self, run: Run, entry: dict[str, Any]) -> None:
+        """An epoch is over."""
+        number = entry["epoch"]
+        if self._progress is not None:
+            if number < run.epochs and time.perf_counter() - self._drawn < REFRESH_SECONDS:
+                return
+            self._update(
+                completed=number * run.steps_per_epoch,
+                epoch=f"{number}/{run.epochs}",
+                loss=f"{entry['loss']:.4f}",
+                accuracy=_percent(entry["accuracy"]),
+            )
+        elif number == run.epochs or number == 1 or number % -(-run.epochs // PLAIN_LINES) == 0:
+            self.console.print(
+                f"  epoch {number:>{len(str(run.epochs))}}/{run.epochs}  loss {entry['loss']:.4f}  "
+                f"test {_percent(entry['accuracy'])}  {_seconds(entry['seconds'])}"
+            )
+
+    def _update(self, **fields: Any) -> None:
+        assert self._progress is not None
+        self._progress.update(self._task, **fields)
+        self._progress.refresh()
+        self._drawn = time.perf_counter()
+
+    # --- after training ---------------------------------------------------------------------------------
+
+    def pretrained(self, path: Path, metadata: dict[str, Any]) -> None:
+        """Where the weights come from."""
+        told = f"{path.name}, {_percent(metadata['accuracy'])} when it was made by"
+        self.console.print(f"[bold]Pre-trained weights[/]  {told}\n  {metadata['command']}")
+
+    def after(self, before: float, run: Run, result: Result, picture: Sequence[str]) -> None:
+        """What it can do now, and which marks that reaches."""
+        assert result.value is not None
+        name = "After training" if result.epochs else "With them"
+        reached = f"{_percent(result.value)} of the test data right, {_percent(before)} before"
+        self.console.print(f"\n[bold]{name}[/]  {reached}")
+        self._lines(picture)
+        marks = [
+            f"[green]✓ {name} {least:.0%}[/]" if result.value >= least else f"[red]✗ {name} {least:.0%}[/]"
+            for name, least in self.milestone.marks.items()
+        ]
+        self.console.print("  " + "   ".join(marks) + "\n")
+        if any(entry["loss"] != entry["loss"] for entry in run.history):
+            self.console.print("[yellow]the loss became NaN: the learning rate is probably too large[/]\n")
+
+    def measurements(
+        self, result: Result, data: Data, warmup_seconds: float, process_peak: int | None
+    ) -> None:
+        """Time, memory and arithmetic."""
+        table = Table(
+            box=SIMPLE_HEAD, show_header=False, title="Measured", title_justify="left", title_style="bold"
+        )
+        table.add_column("what")
+        table.add_column("value", justify="right")
+        table.add_column("note", style="dim")
+        if result.epochs:
+            assert result.train_seconds is not None
+            trained = len(data.train[0]) * result.epochs
+            rate = trained / max(result.train_seconds, 1e-9)
+            flops = 3 * result.flops_forward * rate
+            table.add_row(
+                "training", _seconds(result.train_seconds), f"{rate:,.0f} examples/s, {_flops(flops)}/s"
+            )
+        assert result.eval_seconds is not None
+        table.add_row("evaluation", _seconds(result.eval_seconds), f"{len(data.test[0]):,} examples")
+        table.add_row(
+            "kernels ready",
+            _seconds(warmup_seconds),
+            f"of which compiling {_seconds(result.compile_seconds)}",
+        )
+        table.add_row("parameters", f"{result.params:,}", f"{4 * result.params:,} bytes in float32")
+        table.add_row(
+            "FLOPs, forward", f"{result.flops_forward:,}", "one example; training takes three times that"
+        )
+        what = "three training steps" if result.epochs else "the evaluation"
+        table.add_row("peak memory", f"{result.peak_mib:.2f} MiB", f"{what}, without the dataset")
+        if process_peak is not None:
+            table.add_row(
+                "process", f"{process_peak / 2**20:.0f} MiB", "at most: Python, libraries, data and all"
+            )
+        self.console.print(table)
+
+    def scaling(self, rows: Sequence[dict[str, Any]]) -> None:
+        """What growing the model costs and brings."""
+        m = self.milestone
+        table = Table(
+            box=SIMPLE_HEAD,
+            title=f"Scaling, {m.scaling_epochs} epochs each",
+            title_justify="left",
+            title_style="bold",
+        )
+        for heading in (
+            m.size_label,
+            "parameters",
+            "FLOPs, forward",
+            "seconds/epoch",
+            "peak MiB",
+            "accuracy",
+        ):
+            table.add_column(heading, justify="right")
+        for row in rows:
+            table.add_row(
+                str(row["size"]),
+                f"{row['params']:,}",
+                f"{row['flops_forward']:,}",
+                f"{row['seconds_per_epoch']:.4f}",
+                f"{row['peak_mib']:.2f}",
+                _percent(row["accuracy"]),
+            )
+        self.console.print(table)
+
+    def profile(self, ops: Sequence[OpTotal], steps: int, latencies: dict[int, float]) -> None:
+        """Which operations the time of a training step goes to."""
+        total = sum(op.seconds for op in ops) or 1.0
+        table = Table(
+            box=SIMPLE_HEAD,
+            title=f"Operations of {steps} training steps",
+            title_justify="left",
+            title_style="bold",
+        )
+        table.add_column("operation")
+        for heading in ("calls", "share of time", "FLOPs", "bytes", "FLOPs/byte"):
+            table.add_column(heading, justify="right")
+        for op in ops:
+            intensity = f"{op.flops / op.bytes:.2f}" if op.bytes and op.flops else "–"
+            table.add_row(
+                op.name,
+                f"{op.calls:,}",
+                f"{op.seconds / total:.1%}",
+                f"{op.flops:,.0f}",
+                f"{op.bytes:,.0f}",
+                intensity,
+            )
+        self.console.print(table)
+        times = ", ".join(f"{1e6 * seconds:,.0f} µs for {batch:,}" for batch, seconds in latencies.items())
+        self.console.print(f"  a forward pass takes {times} (median of 50)\n")
+
+    def insight(self) -> None:
+        """What it says about systems."""
+        self.console.print(
+            Panel(
+                Text(_paragraphs(self.milestone.insight)),
+                title="[bold]What to take away[/]",
+                border_style="green",
+                padding=(1, 2),
+            )
+        )
+
+    def files(self, folder: Path, paths: Sequence[Path], note: str = "") -> None:
+        """What was written, and where."""
+        self._unwrapped(f"written to {folder}: {', '.join(path.name for path in paths)}{note}")
+
+    def say(self, text: str) -> None:
+        """A line from the script itself."""
+        self.console.print(text)
+
+    def _lines(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self.console.print(Text("    " + line), soft_wrap=True, no_wrap=True, overflow="crop")
+
+    def _unwrapped(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True, markup=False)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value >= 0.1 else f"{1000 * value:.2f} ms"
+
+
+def _flops(rate: float) -> str:
+    for unit, size in (("TFLOP", 1e12), ("GFLOP", 1e9), ("MFLOP", 1e6)):
+        if rate >= size:
+            return f"{rate / size:.1f} {unit}"
+    return f"{rate:,.0f} FLOP"
+
+
+def _paragraphs(text: str) -> str:
+    """Lines of a paragraph joined, so that the terminal's own width breaks them."""
+    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
