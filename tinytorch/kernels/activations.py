@@ -17,7 +17,8 @@ from tinytorch.kernels.maps import binary, binary_with, unary, unary_with
 
 _COSTLY = 8192  # elements: an exponential each is worth a second thread from here on
 _SQRT_HALF = math.sqrt(0.5)
-_SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
+_NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)
+_TWO_Z = 2 * math.sqrt(2 / math.pi)
 _GELU_CUBIC = 0.044715
 
 
@@ -61,24 +62,23 @@ def _gelu_of(x):
 def _gelu_grad_of(g, x):
     kind = type(x)
     cdf = kind(0.5) * (kind(1) + vecmath.erf(x * kind(_SQRT_HALF)))
-    pdf = kind(0.5 * _SQRT_2_OVER_PI) * vecmath.exp(kind(-0.5) * x * x)
+    pdf = kind(_NORMAL_PEAK) * vecmath.exp(kind(-0.5) * x * x)
     return g * (cdf + x * pdf)
 
 
 @kernel(inline=True)
 def _gelu_tanh_of(x):
+    """0.5 * x * (1 + tanh(z)) is x * sigmoid(2 * z), which keeps its digits for negative x."""
     kind = type(x)
-    inner = kind(_SQRT_2_OVER_PI) * x * (kind(1) + kind(_GELU_CUBIC) * x * x)
-    return kind(0.5) * x * (kind(1) + vecmath.tanh(inner))
+    return x * vecmath.sigmoid(kind(_TWO_Z) * x * (kind(1) + kind(_GELU_CUBIC) * x * x))
 
 
 @kernel(inline=True)
 def _gelu_tanh_grad_of(g, x):
     kind = type(x)
-    inner = kind(_SQRT_2_OVER_PI) * x * (kind(1) + kind(_GELU_CUBIC) * x * x)
-    slope = kind(_SQRT_2_OVER_PI) * (kind(1) + kind(3 * _GELU_CUBIC) * x * x)
-    t = vecmath.tanh(inner)
-    return g * kind(0.5) * (kind(1) + t + x * (kind(1) - t * t) * slope)
+    s = vecmath.sigmoid(kind(_TWO_Z) * x * (kind(1) + kind(_GELU_CUBIC) * x * x))
+    slope = kind(_TWO_Z) * (kind(1) + kind(3 * _GELU_CUBIC) * x * x)
+    return g * s * (kind(1) + x * (kind(1) - s) * slope)
 
 
 @kernel(inline=True)
