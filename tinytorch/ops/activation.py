@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from tinytorch.autograd.registry import Node, Sample, op
+from tinytorch.autograd.registry import Node, Sample, new_tensor, op
 from tinytorch.kernels import activations as kernels
+from tinytorch.ops.common import Array, as_float, count, elements
 
-Array = np.ndarray
+_SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 
 
 def _away_from_zero(s: Any) -> list[Sample]:
     x = s(5, 4)
-    return [Sample(x + 0.2 * np.sign(x)), Sample(s(0, 3)), Sample(s(2, 1, 3) + 3.0)]
+    at_zero = np.array([-0.0, 0.0, 1.0], x.dtype)
+    kinked = (x + 0.2 * np.sign(x)).astype(x.dtype)
+    return [Sample(kinked), Sample(s(0, 3)), Sample(s(2, 1, 3) + 3.0), Sample(at_zero, smooth=False)]
 
 
-@op(saves="output", cost=lambda x, out: x.size, samples=_away_from_zero, reference=lambda x: np.maximum(x, 0),
+def _gradient_samples(**params: Any) -> Any:
+    """Samples of a gradient: what came in, and the argument or result away from 0."""
+
+    def samples(s: Any) -> list[Sample]:
+        x = s(5, 4)
+        x = (x + 0.2 * np.sign(x)).astype(x.dtype)
+        return [Sample(s(5, 4), x, **params), Sample(s(0, 3), s(0, 3), **params)]
+
+    return samples
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+def _erf(x: Array) -> Array:
+    return np.vectorize(math.erf, otypes=[x.dtype])(x)
+
+
+@op(saves="output", cost=count, samples=_away_from_zero, reference=lambda x: np.maximum(x, 0),
     oracle=lambda t, x: t.relu(x))  # fmt: skip
 def relu(x: Array, /) -> Array:
-    """`max(x, 0)`, elementwise; the gradient at 0 is 0."""
-    return kernels.relu(x)
+    """`max(x, 0)`, elementwise; the gradient at 0 is 0.
+
+    >>> import tinytorch as tt
+    >>> tt.relu(tt.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return kernels.relu(x) if x.dtype.kind == "f" else np.maximum(x, 0, dtype=x.dtype)
 
 
 @relu.gradient
@@ -29,12 +57,7 @@ def _(ctx: Node, g: Any) -> Any:
     return relu_grad(g, ctx.output)
 
 
-@op(
-    saves=1,
-    cost=lambda g, y, out: g.size,
-    samples=lambda s: [Sample(s(5, 4), s(5, 4) + np.array(0.5))],
-    reference=lambda g, y: g * (y > 0),
-)
+@op(saves=1, cost=count, samples=_gradient_samples(), reference=lambda g, y: g * (y > 0))
 def relu_grad(g: Array, y: Array, /) -> Array:
     """`g` where the output `y` of a ReLU is positive, else 0."""
     return kernels.relu_grad(g, y)
@@ -43,3 +66,257 @@ def relu_grad(g: Array, y: Array, /) -> Array:
 @relu_grad.gradient
 def _(ctx: Node, h: Any) -> Any:
     return relu_grad(h, ctx[1]), None
+
+
+def _naive_leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
+    return np.where(x > 0, x, x * negative_slope)
+
+
+@op(
+    saves=0, cost=count, samples=lambda s: [*_away_from_zero(s), Sample(s(3, 4) + 2.0, negative_slope=0.2)],
+    reference=_naive_leaky_relu, oracle=lambda t, x, negative_slope=0.01: t.nn.functional.leaky_relu(x, negative_slope),
+)  # fmt: skip
+def leaky_relu(x: Array, /, negative_slope: float = 0.01) -> Array:
+    """`x` where it is positive, else `negative_slope * x`. Maas et al. 2013."""
+    return kernels.leaky_relu(as_float(x), negative_slope)
+
+
+@leaky_relu.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return leaky_relu_grad(g, ctx[0], negative_slope=ctx.params.get("negative_slope", 0.01))
+
+
+@op(
+    saves=1, cost=count, samples=_gradient_samples(negative_slope=0.2),
+    reference=lambda g, x, negative_slope: np.where(x > 0, g, g * negative_slope),
+)  # fmt: skip
+def leaky_relu_grad(g: Array, x: Array, /, negative_slope: float) -> Array:
+    """`g` where `x` is positive, else `negative_slope * g`."""
+    return kernels.leaky_relu_grad(g, x, negative_slope)
+
+
+@leaky_relu_grad.gradient
+def _(ctx: Node, h: Any) -> Any:
+    return leaky_relu_grad(h, ctx[1], **ctx.params), None
+
+
+@op(saves="output", cost=lambda x, out: 4 * x.size, samples=elements(-3.0, 3.0), reference=_sigmoid,
+    oracle=lambda t, x: t.sigmoid(x))  # fmt: skip
+def sigmoid(x: Array, /) -> Array:
+    """`1 / (1 + exp(-x))`.
+
+    >>> import tinytorch as tt
+    >>> tt.sigmoid(tt.tensor([-100.0, 0.0, 100.0])).round(decimals=4)
+    tensor([0. , 0.5, 1. ])
+    """
+    return kernels.sigmoid(as_float(x))
+
+
+@sigmoid.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return sigmoid_grad(g, ctx.output)
+
+
+@op(saves=(0, 1), cost=lambda g, y, out: 3 * g.size, samples=_gradient_samples(), reference=lambda g, y: g * y * (1 - y))
+def sigmoid_grad(g: Array, y: Array, /) -> Array:
+    """`g * y * (1 - y)`, with the output `y` of a sigmoid."""
+    return kernels.sigmoid_grad(g, y)
+
+
+@sigmoid_grad.gradient
+def _(ctx: Node, h: Any) -> Any:
+    y = ctx[1]
+    return sigmoid_grad(h, y) if ctx.needs[0] else None, h * ctx[0] * (1.0 - y * 2.0) if ctx.needs[1] else None
+
+
+@op(saves="output", cost=lambda x, out: 5 * x.size, samples=elements(-3.0, 3.0), reference=np.tanh,
+    oracle=lambda t, x: t.tanh(x))  # fmt: skip
+def tanh(x: Array, /) -> Array:
+    """Hyperbolic tangent."""
+    return kernels.tanh(as_float(x))
+
+
+@tanh.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return tanh_grad(g, ctx.output)
+
+
+@op(saves=(0, 1), cost=lambda g, y, out: 3 * g.size, samples=_gradient_samples(), reference=lambda g, y: g * (1 - y * y))
+def tanh_grad(g: Array, y: Array, /) -> Array:
+    """`g * (1 - y * y)`, with the output `y` of a tanh."""
+    return kernels.tanh_grad(g, y)
+
+
+@tanh_grad.gradient
+def _(ctx: Node, h: Any) -> Any:
+    y = ctx[1]
+    return tanh_grad(h, y) if ctx.needs[0] else None, h * ctx[0] * (y * -2.0) if ctx.needs[1] else None
+
+
+def _naive_gelu(x: Array, approximate: str = "none") -> Array:
+    if approximate == "tanh":
+        return 0.5 * x * (1.0 + np.tanh(_SQRT_2_OVER_PI * (x + 0.044715 * x**3)))
+    return 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))
+
+
+def _naive_gelu_grad(g: Array, x: Array, approximate: str = "none") -> Array:
+    if approximate == "tanh":
+        t = np.tanh(_SQRT_2_OVER_PI * (x + 0.044715 * x**3))
+        return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * _SQRT_2_OVER_PI * (1 + 3 * 0.044715 * x * x))
+    return g * (0.5 * (1.0 + _erf(x / math.sqrt(2.0))) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi))
+
+
+def _is_tanh(approximate: str) -> bool:
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
+    return approximate == "tanh"
+
+
+def _both_forms(samples: Any) -> Any:
+    return lambda s: [Sample(*p.args, approximate=form) for form in ("none", "tanh") for p in samples(s)]
+
+
+@op(
+    saves=0, cost=lambda x, out, **_: 8 * x.size, samples=_both_forms(elements(-3.0, 3.0)), reference=_naive_gelu,
+    oracle=lambda t, x, approximate="none": t.nn.functional.gelu(x, approximate=approximate),
+)  # fmt: skip
+def gelu(x: Array, /, approximate: str = "none") -> Array:
+    """`x * Phi(x)`, with the normal distribution function Phi; or its approximation by a tanh.
+
+    Hendrycks and Gimpel 2016, arXiv:1606.08415.
+    """
+    return kernels.gelu(as_float(x), _is_tanh(approximate))
+
+
+@gelu.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return gelu_grad(g, ctx[0], approximate=ctx.params.get("approximate", "none"))
+
+
+@op(
+    saves=(0, 1), cost=lambda g, x, out, **_: 12 * g.size, samples=_both_forms(_gradient_samples()),
+    reference=_naive_gelu_grad,
+)  # fmt: skip
+def gelu_grad(g: Array, x: Array, /, approximate: str = "none") -> Array:
+    """`g` times the derivative of GELU at `x`."""
+    return kernels.gelu_grad(g, x, _is_tanh(approximate))
+
+
+@gelu_grad.gradient
+def _(ctx: Node, h: Any) -> Any:
+    g, x, form = ctx[0], ctx[1], ctx.params.get("approximate", "none")
+    to_x = None
+    if ctx.needs[1]:
+        if _is_tanh(form):
+            t = tanh((x + x * x * x * 0.044715) * _SQRT_2_OVER_PI)
+            slope, bend = (x * x * (3 * 0.044715) + 1.0) * _SQRT_2_OVER_PI, x * (6 * 0.044715 * _SQRT_2_OVER_PI)
+            second = (1.0 - t * t) * (slope + x * 0.5 * (bend - t * slope * slope * 2.0))
+        else:
+            second = (x * x * -0.5).exp() * (2.0 - x * x) * (1.0 / math.sqrt(2.0 * math.pi))
+        to_x = h * g * second
+    return gelu_grad(h, x, approximate=form) if ctx.needs[0] else None, to_x
+
+
+@op(
+    saves=0, cost=lambda x, out: 5 * x.size, samples=elements(-3.0, 3.0), reference=lambda x: x * _sigmoid(x),
+    oracle=lambda t, x: t.nn.functional.silu(x),
+)  # fmt: skip
+def silu(x: Array, /) -> Array:
+    """`x * sigmoid(x)`, also called swish. Elfwing et al. 2017, arXiv:1702.03118."""
+    return kernels.silu(as_float(x))
+
+
+@silu.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return silu_grad(g, ctx[0])
+
+
+@op(
+    saves=(0, 1), cost=lambda g, x, out: 8 * g.size, samples=_gradient_samples(),
+    reference=lambda g, x: g * _sigmoid(x) * (1 + x * (1 - _sigmoid(x))),
+)  # fmt: skip
+def silu_grad(g: Array, x: Array, /) -> Array:
+    """`g` times the derivative of SiLU at `x`."""
+    return kernels.silu_grad(g, x)
+
+
+@silu_grad.gradient
+def _(ctx: Node, h: Any) -> Any:
+    to_x = None
+    if ctx.needs[1]:
+        s = sigmoid(ctx[1])
+        to_x = h * ctx[0] * (s * (1.0 - s) * (ctx[1] * (1.0 - s * 2.0) + 2.0))
+    return silu_grad(h, ctx[1]) if ctx.needs[0] else None, to_x
+
+
+def _naive_softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    return np.where(x * beta > threshold, x, np.logaddexp(0, beta * x) / beta)
+
+
+@op(
+    saves=0, cost=lambda x, out, **_: 5 * x.size,
+    samples=lambda s: [*elements(-3.0, 3.0)(s), Sample(s(3, 4, low=-3.0, high=9.0), beta=2.0, threshold=5.0)],
+    reference=_naive_softplus,
+    oracle=lambda t, x, beta=1.0, threshold=20.0: t.nn.functional.softplus(x, beta, threshold),
+)  # fmt: skip
+def softplus(x: Array, /, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    """`log(1 + exp(beta * x)) / beta`, and `x` itself where `beta * x` is above the threshold."""
+    return kernels.softplus(as_float(x), beta, threshold)
+
+
+@softplus.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return softplus_grad(g, ctx[0], **{"beta": 1.0, "threshold": 20.0, **ctx.params})
+
+
+@op(
+    saves=(0, 1), cost=lambda g, x, out, **_: 5 * g.size, samples=_gradient_samples(beta=2.0, threshold=1.2),
+    reference=lambda g, x, beta, threshold: np.where(x * beta > threshold, g, g * _sigmoid(beta * x)),
+)  # fmt: skip
+def softplus_grad(g: Array, x: Array, /, beta: float, threshold: float) -> Array:
+    """`g * sigmoid(beta * x)`, and `g` itself where `beta * x` is above the threshold."""
+    return kernels.softplus_grad(g, x, beta, threshold)
+
+
+@softplus_grad.gradient
+def _(ctx: Node, h: Any) -> Any:
+    beta, threshold = ctx.params["beta"], ctx.params["threshold"]
+    to_x = None
+    if ctx.needs[1]:
+        s = sigmoid(ctx[1] * beta)
+        straight = new_tensor(np.asarray(ctx[1]._data * beta > threshold))
+        to_x = (h * ctx[0] * (s * (1.0 - s) * beta)).masked_fill(straight, 0.0)
+    return softplus_grad(h, ctx[1], **ctx.params) if ctx.needs[0] else None, to_x
+
+
+@op(
+    saves=0, cost=lambda x, out, **_: 3 * x.size, samples=lambda s: [*_away_from_zero(s), Sample(s(3, 4) - 1.5, alpha=0.5)],
+    reference=lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(x)),
+    oracle=lambda t, x, alpha=1.0: t.nn.functional.elu(x, alpha),
+)  # fmt: skip
+def elu(x: Array, /, alpha: float = 1.0) -> Array:
+    """`x` where it is positive, else `alpha * (exp(x) - 1)`. Clevert et al. 2015, arXiv:1511.07289."""
+    return kernels.elu(as_float(x), alpha)
+
+
+@elu.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return elu_grad(g, ctx[0], alpha=ctx.params.get("alpha", 1.0))
+
+
+@op(
+    saves=(0, 1), cost=lambda g, x, out, **_: 3 * g.size, samples=_gradient_samples(alpha=0.5),
+    reference=lambda g, x, alpha: np.where(x > 0, g, g * alpha * np.exp(x)),
+)  # fmt: skip
+def elu_grad(g: Array, x: Array, /, alpha: float) -> Array:
+    """`g` where `x` is positive, else `g * alpha * exp(x)`."""
+    return kernels.elu_grad(g, x, alpha)
+
+
+@elu_grad.gradient
+def _(ctx: Node, h: Any) -> Any:
+    to_x = None
+    if ctx.needs[1]:
+        positive = new_tensor(np.asarray(ctx[1]._data > 0))
+        to_x = (h * ctx[0] * (ctx[1].exp() * ctx.params["alpha"])).masked_fill(positive, 0.0)
+    return elu_grad(h, ctx[1], **ctx.params) if ctx.needs[0] else None, to_x

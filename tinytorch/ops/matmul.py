@@ -9,9 +9,9 @@ import numpy as np
 from tinytorch.autograd.registry import Node, Refusal, Sample, apply, as_tensors, op
 from tinytorch.kernels import gemm as kernels
 from tinytorch.ops.activation import relu_grad
-from tinytorch.ops.elementwise import _promote
+from tinytorch.ops.common import Array, promote
 
-Array = np.ndarray
+
 
 
 def _flops(a: Array, b: Array, out: Array) -> float:
@@ -43,7 +43,7 @@ def _batches(s: Any) -> list[Sample]:
 )
 def matrix_product(a: Array, b: Array, /) -> Array:
     """`a @ b` for tensors of two or more dimensions: (..., m, k) @ (..., k, n) -> (..., m, n); batches broadcast."""
-    a, b = _promote(a, b)
+    a, b = promote(a, b)
     if a.shape[-1] != b.shape[-2]:
         raise ValueError(
             f"matmul: shapes {a.shape} and {b.shape} do not fit: the first has {a.shape[-1]} columns, "
@@ -71,7 +71,7 @@ def _(ctx: Node, g: Any) -> Any:
 )
 def matmul_grad_a(g: Array, b: Array, /) -> Array:
     """`g @ b^T`: the gradient of `a @ b` to `a`. The transpose is read through strides."""
-    g, b = _promote(g, b)
+    g, b = promote(g, b)
     return kernels.gemm_grad_a(g, b) if g.ndim == b.ndim == 2 else kernels.bmm_grad_a(g, b)
 
 
@@ -92,7 +92,7 @@ def _(ctx: Node, h: Any) -> Any:
 )
 def matmul_grad_b(a: Array, g: Array, /) -> Array:
     """`a^T @ g`: the gradient of `a @ b` to `b`. The transpose is read through strides."""
-    a, g = _promote(a, g)
+    a, g = promote(a, g)
     return kernels.gemm_grad_b(a, g) if a.ndim == g.ndim == 2 else kernels.bmm_grad_b(a, g)
 
 
@@ -133,7 +133,7 @@ def linear(x: Array, weight: Array, bias: Array | None, /, activation: str | Non
 
     Bias and activation (None or "relu") are applied while the product is still in registers.
     """
-    x, weight = _promote(x, weight)
+    x, weight = promote(x, weight)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"linear: expected an input with {weight.shape[1]} features in its last dimension, "
@@ -181,3 +181,53 @@ def matmul(a: Any, b: Any) -> Any:
     product = matrix_product(a.reshape(1, -1) if row else a, b.reshape(-1, 1) if column else b)
     shape = product.shape[: -2 if row else -1] + (() if column else product.shape[-1:])
     return product.reshape(shape)
+
+
+def bmm(a: Any, b: Any) -> Any:
+    """A batch of matrix products: (n, i, k) @ (n, k, j) -> (n, i, j), without broadcasting."""
+    a, b = as_tensors(matrix_product, (a, b))
+    if a.ndim != 3 or b.ndim != 3 or a.shape[0] != b.shape[0]:
+        raise ValueError(f"bmm: expected two batches (n, i, k) and (n, k, j) of one length, got {a.shape} and {b.shape}")
+    return matrix_product(a, b)
+
+
+def mm(a: Any, b: Any) -> Any:
+    """The product of two matrices, (i, k) @ (k, j) -> (i, j)."""
+    a, b = as_tensors(matrix_product, (a, b))
+    if a.ndim != 2 or b.ndim != 2:
+        raise ValueError(f"mm: expected two matrices, got shapes {a.shape} and {b.shape}; matmul takes batches")
+    return matrix_product(a, b)
+
+
+def dot(a: Any, b: Any) -> Any:
+    """The inner product of two vectors of one length.
+
+    >>> import tinytorch as tt
+    >>> tt.dot(tt.tensor([1.0, 2.0]), tt.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
+    a, b = as_tensors(matrix_product, (a, b))
+    if a.ndim != 1 or a.shape != b.shape:
+        raise ValueError(f"dot: expected two vectors of one length, got shapes {a.shape} and {b.shape}")
+    return matmul(a, b)
+
+
+def outer(a: Any, b: Any) -> Any:
+    """All products of the elements of two vectors: (i,), (j,) -> (i, j).
+
+    >>> import tinytorch as tt
+    >>> tt.outer(tt.tensor([1.0, 2.0]), tt.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
+    a, b = as_tensors(matrix_product, (a, b))
+    if a.ndim != 1 or b.ndim != 1:
+        raise ValueError(f"outer: expected two vectors, got shapes {a.shape} and {b.shape}")
+    return a.reshape(-1, 1) * b
+
+
+def addmm(x: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> Any:
+    """`beta * x + alpha * (a @ b)`."""
+    product = mm(a, b)
+    product = product if alpha == 1.0 else product * alpha
+    return product + (x if beta == 1.0 else x * beta)

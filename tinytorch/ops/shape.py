@@ -1,15 +1,14 @@
-"""Views and joins: reshape, permute, expand (which share memory), cat."""
+"""Views: the same memory in another shape or order. Three ops do the work, the rest is spelled with them."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from tinytorch.autograd.registry import Node, Refusal, Sample, op
-from tinytorch.kernels import memory
-
-Array = np.ndarray
+from tinytorch.ops.common import Array, normalize_axes, normalize_axis
 
 
 @op(
@@ -22,7 +21,13 @@ Array = np.ndarray
     oracle=lambda t, x, shape: t.reshape(x, shape),
 )
 def reshape(x: Array, /, shape: tuple[int, ...]) -> Array:
-    """The same elements, in row-major order, in another shape; one length may be -1. A view where it can be."""
+    """The same elements, in row-major order, in another shape; one length may be -1. A view where it can be.
+
+    >>> import tinytorch as tt
+    >>> tt.reshape(tt.arange(6), (2, -1))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
     try:
         return x.reshape(shape)
     except ValueError:
@@ -45,7 +50,12 @@ def _(ctx: Node, g: Any) -> Any:
     oracle=lambda t, x, dims: t.permute(x, dims),
 )
 def permute(x: Array, /, dims: tuple[int, ...]) -> Array:
-    """Axes in the order `dims`; a view."""
+    """Axes in the order `dims`; a view.
+
+    >>> import tinytorch as tt
+    >>> tt.permute(tt.zeros(2, 3, 4), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     try:
         return x.transpose(dims)
     except ValueError:
@@ -86,38 +96,139 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    extras=True,
+    view=True,
     samples=lambda s: [
-        Sample(s(2, 3), s(4, 3), dim=0),
-        Sample(s(2, 3), s(2, 1), s(2, 2), dim=-1),
-        Sample(s(0, 3), s(2, 3), dim=0),
+        Sample(s(3, 4)),
+        Sample(s(3, 4), offset=1),
+        Sample(s(2, 4, 3), offset=-1, dim1=1, dim2=2),
+        Sample(s(2, 3, 4), dim1=2, dim2=0),
     ],
     refuses=lambda s: [
-        Refusal((s(2, 3), s(2, 4)), {"dim": 0}, ValueError, r"cat: .* \(2, 3\) and \(2, 4\) .* dim 0"),
+        Refusal((s(3),), {}, ValueError, r"diagonal: expected at least 2 dimensions, got shape \(3,\)"),
+        Refusal((s(3, 4),), {"dim1": 1}, ValueError, "diagonal: expected two different axes, got dim1=1 and dim2=1"),
     ],
-    reference=lambda *xs, dim=0: np.concatenate(xs, axis=dim),
-    oracle=lambda t, *xs, dim=0: t.cat(xs, dim),
+    reference=lambda x, offset=0, dim1=0, dim2=1: np.diagonal(x, offset, dim1, dim2),
+    oracle=lambda t, x, offset=0, dim1=0, dim2=1: t.diagonal(x, offset, dim1, dim2),
 )
-def cat(*tensors: Array, dim: int = 0) -> tuple[Array, tuple[int, ...]]:
-    """Join along an existing axis; also the length that each tensor had there."""
-    first = tensors[0]
-    axis = dim % max(first.ndim, 1)
-    for other in tensors[1:]:
-        if other.ndim != first.ndim or any(
-            a != b for i, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)) if i != axis
-        ):
-            raise ValueError(f"cat: shapes {first.shape} and {other.shape} differ in more than dim {dim}")
-    dtype = np.result_type(*tensors)
-    sizes = tuple(t.shape[axis] for t in tensors)
-    shape = (*first.shape[:axis], sum(sizes), *first.shape[axis + 1 :])
-    return np.concatenate(tensors, axis=axis, out=memory.empty(shape, dtype)), sizes
+def diagonal(x: Array, /, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
+    """The diagonal of the matrices that `dim1` and `dim2` span, as the last axis; a view."""
+    if x.ndim < 2:
+        raise ValueError(f"diagonal: expected at least 2 dimensions, got shape {x.shape}")
+    first, second = normalize_axis("diagonal", dim1, x.ndim), normalize_axis("diagonal", dim2, x.ndim)
+    if first == second:
+        raise ValueError(f"diagonal: expected two different axes, got dim1={dim1} and dim2={dim2}")
+    view = np.diagonal(x, offset, first, second)
+    view.flags.writeable = x.flags.writeable
+    return view
 
 
-@cat.gradient
+@diagonal.gradient
 def _(ctx: Node, g: Any) -> Any:
-    axis, start, parts = ctx.params.get("dim", 0) % len(ctx.shape), 0, []
-    for size, needed in zip(ctx.extras, ctx.needs, strict=True):
-        index = (slice(None),) * axis + (slice(start, start + size),)
-        parts.append(g[index] if needed else None)
-        start += size
-    return tuple(parts)
+    return diagonal_grad(g, shape=ctx.shape_of(0), **ctx.params)
+
+
+@op(
+    samples=lambda s: [Sample(s(3), shape=(3, 4)), Sample(s(2, 3), shape=(2, 4, 3), offset=-1, dim1=1, dim2=2)],
+    reference=lambda g, shape, offset=0, dim1=0, dim2=1: _naive_diagonal_grad(g, shape, offset, dim1, dim2),
+)
+def diagonal_grad(g: Array, /, shape: tuple[int, ...], offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
+    """Zeros of `shape` with `g` on the diagonal."""
+    out = np.zeros(shape, g.dtype)
+    view = np.diagonal(out, offset, dim1, dim2)
+    view.flags.writeable = True
+    view[...] = g
+    return out
+
+
+@diagonal_grad.gradient
+def _(ctx: Node, h: Any) -> Any:
+    return diagonal(h, **{k: v for k, v in ctx.params.items() if k != "shape"})
+
+
+def _naive_diagonal_grad(g: Array, shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Array:
+    matrices = np.moveaxis(np.zeros(shape, g.dtype), (dim1, dim2), (-2, -1))
+    for k in range(g.shape[-1]):
+        matrices[..., k - min(offset, 0), k + max(offset, 0)] = g[..., k]
+    return np.moveaxis(matrices, (-2, -1), (dim1, dim2))
+
+
+# --- spelled with the above -----------------------------------------------------------------------------
+
+
+def transpose(x: Any, dim0: int, dim1: int) -> Any:
+    """`x` with two axes exchanged; a view.
+
+    >>> import tinytorch as tt
+    >>> tt.transpose(tt.zeros(2, 3), 0, 1).shape
+    (3, 2)
+    """
+    first, second = normalize_axis("transpose", dim0, x.ndim), normalize_axis("transpose", dim1, x.ndim)
+    order = list(range(x.ndim))
+    if order:
+        order[first], order[second] = second, first
+    return permute(x, dims=tuple(order))
+
+
+def movedim(x: Any, source: Any, destination: Any) -> Any:
+    """`x` with the axes `source` moved to the places `destination`; the others keep their order. A view."""
+    sources = (source,) if isinstance(source, int) else tuple(source)
+    places = (destination,) if isinstance(destination, int) else tuple(destination)
+    sources = [normalize_axis("movedim", d, x.ndim) for d in sources]
+    places = [normalize_axis("movedim", d, x.ndim) for d in places]
+    if len(sources) != len(places) or len({*sources}) != len(sources) or len({*places}) != len(places):
+        raise ValueError(f"movedim: expected as many different axes to as from, got {source} and {destination}")
+    order = [d for d in range(x.ndim) if d not in sources]
+    for place, axis in sorted(zip(places, sources, strict=True)):
+        order.insert(place, axis)
+    return permute(x, dims=tuple(order))
+
+
+def squeeze(x: Any, dim: Any = None) -> Any:
+    """`x` without its axes of length 1, or without those among `dim`; a view.
+
+    >>> import tinytorch as tt
+    >>> tt.squeeze(tt.zeros(1, 3, 1), 0).shape
+    (3, 1)
+    """
+    axes = normalize_axes("squeeze", dim, x.ndim)
+    return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in axes))
+
+
+def unsqueeze(x: Any, dim: int) -> Any:
+    """`x` with a new axis of length 1 at `dim`; a view.
+
+    >>> import tinytorch as tt
+    >>> tt.unsqueeze(tt.zeros(3), -1).shape
+    (3, 1)
+    """
+    axis = normalize_axis("unsqueeze", dim, x.ndim + 1)
+    return reshape(x, shape=(*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """`x` with the axes from `start_dim` to `end_dim` joined into one.
+
+    >>> import tinytorch as tt
+    >>> tt.flatten(tt.zeros(2, 3, 4), 1).shape
+    (2, 12)
+    """
+    start, end = normalize_axis("flatten", start_dim, x.ndim), normalize_axis("flatten", end_dim, x.ndim)
+    if start > end:
+        raise ValueError(f"flatten: expected start_dim not after end_dim, got {start_dim} and {end_dim}")
+    return reshape(x, shape=(*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
+
+
+def unflatten(x: Any, dim: int, sizes: tuple[int, ...]) -> Any:
+    """`x` with axis `dim` split into axes of the lengths `sizes`, of which one may be -1.
+
+    >>> import tinytorch as tt
+    >>> tt.unflatten(tt.zeros(2, 12), 1, (3, -1)).shape
+    (2, 3, 4)
+    """
+    axis = normalize_axis("unflatten", dim, x.ndim)
+    return reshape(x, shape=(*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+
+
+def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
+    """The same as `expand`."""
+    return expand(x, shape=tuple(shape))

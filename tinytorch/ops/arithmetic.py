@@ -1,0 +1,301 @@
+"""Arithmetic, element by element, with broadcasting and PyTorch's promotion of dtypes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinytorch.autograd.registry import Node, Refusal, Sample, new_tensor, op
+from tinytorch.kernels import elementwise as kernels
+from tinytorch.ops.common import (
+    Array, as_float, check_broadcast, clash, count, elements, pairs, promote, zeros_like_argument,
+)  # fmt: skip
+
+
+@op(cost=count, samples=pairs, refuses=clash("add"), reference=np.add, oracle=lambda t, a, b: a + b)
+def add(a: Array, b: Array, /) -> Array:
+    """`a + b`.
+
+    >>> import tinytorch as tt
+    >>> tt.add(tt.ones(2, 1), tt.tensor([1.0, 2.0]))
+    tensor([[2., 3.],
+            [2., 3.]])
+    """
+    a, b = promote(a, b)
+    if a.shape != b.shape:
+        check_broadcast("add", a, b)
+    return kernels.add(a, b)
+
+
+@add.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g, g
+
+
+@op(cost=count, samples=pairs, refuses=clash("sub"), reference=np.subtract, oracle=lambda t, a, b: a - b)
+def sub(a: Array, b: Array, /) -> Array:
+    """`a - b`."""
+    a, b = promote(a, b)
+    if a.shape != b.shape:
+        check_broadcast("sub", a, b)
+    if a.dtype == np.bool_:
+        raise TypeError("sub: booleans cannot be subtracted. Use != for exclusive or, or convert with .int() first.")
+    return kernels.subtract(a, b)
+
+
+@sub.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g, -g if ctx.needs[1] else None
+
+
+@op(
+    saves=(0, 1), cost=count, samples=pairs, refuses=clash("mul"),
+    reference=np.multiply, oracle=lambda t, a, b: a * b,
+)  # fmt: skip
+def mul(a: Array, b: Array, /) -> Array:
+    """`a * b`."""
+    a, b = promote(a, b)
+    if a.shape != b.shape:
+        check_broadcast("mul", a, b)
+    return kernels.multiply(a, b)
+
+
+@mul.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g * ctx[1] if ctx.needs[0] else None, g * ctx[0] if ctx.needs[1] else None
+
+
+def _quotients(s: Any) -> list[Sample]:
+    return [Sample(p.args[0], s(*p.args[1].shape, low=0.5, high=2.0)) for p in pairs(s)]
+
+
+@op(
+    saves=(0, 1), cost=count, samples=_quotients, refuses=clash("div"),
+    reference=np.divide, oracle=lambda t, a, b: a / b,
+)  # fmt: skip
+def div(a: Array, b: Array, /) -> Array:
+    """`a / b`; integers are divided as float32. Division by 0 gives inf or NaN.
+
+    >>> import tinytorch as tt
+    >>> tt.div(tt.tensor([1, 2]), 4)
+    tensor([0.25, 0.5 ])
+    """
+    a, b = promote(a, b)
+    if a.shape != b.shape:
+        check_broadcast("div", a, b)
+    return kernels.divide(as_float(a), as_float(b))
+
+
+@div.gradient
+def _(ctx: Node, g: Any) -> Any:
+    over = g / ctx[1]
+    return over, -over * ctx[0] / ctx[1] if ctx.needs[1] else None
+
+
+def _check_divisor(name: str, a: Array, b: Array) -> tuple[Array, Array]:
+    a, b = promote(a, b)
+    if a.shape != b.shape:
+        check_broadcast(name, a, b)
+    if b.dtype.kind != "f" and not b.all():
+        raise ZeroDivisionError(f"{name}: an integer tensor was divided by 0. Expected a divisor without zeros.")
+    return a, b
+
+
+def _steps(s: Any) -> list[Sample]:
+    return [
+        Sample(s(3, 4, low=-5.0, high=5.0), s(3, 4, low=0.6, high=2.0)),
+        Sample(s(3, 4, low=-5.0, high=5.0), s(4, low=-2.0, high=-0.6)),
+        Sample(s(0, 4), s(4, low=1.0, high=2.0)),
+    ]
+
+
+def _zero_divisor(name: str) -> Any:
+    return lambda s: [
+        *clash(name)(s),
+        Refusal((np.array([1, 2]), np.array([1, 0])), {}, ZeroDivisionError, rf"{name}: an integer tensor .* by 0"),
+    ]
+
+
+@op(
+    cost=count, samples=_steps, refuses=_zero_divisor("floor_divide"),
+    reference=np.floor_divide, oracle=lambda t, a, b: a // b,
+)  # fmt: skip
+def floor_divide(a: Array, b: Array, /) -> Array:
+    """`a // b`: the quotient rounded towards minus infinity; its gradient is zero."""
+    a, b = _check_divisor("floor_divide", a, b)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.floor_divide(a, b))
+
+
+@floor_divide.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return tuple(zeros_like_argument(ctx, i) if ctx.needs[i] else None for i in range(2))
+
+
+@op(
+    saves=(0, 1), cost=count, samples=_steps, refuses=_zero_divisor("remainder"),
+    reference=np.remainder, oracle=lambda t, a, b: a % b,
+)  # fmt: skip
+def remainder(a: Array, b: Array, /) -> Array:
+    """`a % b`, with the sign of `b`: what `a // b` leaves."""
+    a, b = _check_divisor("remainder", a, b)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.remainder(a, b))
+
+
+@remainder.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g, -g * (ctx[0] // ctx[1]) if ctx.needs[1] else None
+
+
+def _powers(s: Any) -> list[Sample]:
+    positive = {"low": 0.3, "high": 2.0}
+    at_zero = np.array([0.0, 1.0, 2.0], s.dtype)
+    return [
+        Sample(s(3, 4), 2.0),
+        Sample(s(3, 4, low=-2.0, high=-0.5), 3.0),
+        Sample(s(3, 4, **positive), np.asarray(-1.0, s.dtype)),
+        Sample(s(3, 4, **positive), np.asarray(0.5, s.dtype)),
+        Sample(s(3, 4, **positive), s(3, 4, high=3.0)),
+        Sample(s(3, 1, **positive), s(4)),
+        Sample(s(0, 4), s(4)),
+        Sample(at_zero, np.asarray(0.0, s.dtype), smooth=False),
+        Sample(at_zero, np.asarray(1.0, s.dtype), smooth=False),
+        Sample(at_zero, np.array([0.0, 2.0, 0.0], s.dtype), smooth=False),
+    ]
+
+
+@op(
+    saves=("output", 0, 1),
+    cost=count,
+    samples=_powers,
+    refuses=lambda s: [
+        *clash("pow")(s),
+        Refusal((np.array([1, 2]), np.array(-1)), {}, ValueError, r"pow: integers .* negative .* got -1"),
+    ],
+    reference=np.power,
+    oracle=lambda t, a, b: a**b,
+)
+def pow(a: Array, b: Array, /) -> Array:
+    """`a ** b`; NaN for a negative number to a power that is not whole.
+
+    The gradient to `a` is `b * a ** (b - 1)`, and 0 where `b` is 0; the one to `b` is `a ** b * log(a)`, and 0 where
+    `a` is 0 and `b` is not negative.
+
+    >>> import tinytorch as tt
+    >>> tt.pow(tt.tensor([1.0, 2.0, 3.0]), 2)
+    tensor([1., 4., 9.])
+    """
+    a, b = promote(a, b)
+    if a.shape != b.shape:
+        check_broadcast("pow", a, b)
+    if b.dtype.kind == "i" and a.dtype.kind != "f" and b.size and b.min() < 0:
+        raise ValueError(
+            f"pow: integers cannot be raised to a negative power, got {b.min()}. Convert the base with .float() first."
+        )
+    return kernels.power(a, b)
+
+
+@pow.gradient
+def _(ctx: Node, g: Any) -> Any:
+    a, b = ctx[0], ctx[1]
+    to_a = to_b = None
+    if ctx.needs[0]:
+        if not ctx.needs[1] and b.ndim == 0:
+            to_a = _power_gradient(g, a, b.item())
+        else:
+            to_a = (g * (b * a ** (b - 1.0))).masked_fill(new_tensor(b._data == 0), 0.0)
+    if ctx.needs[1]:
+        flat = (a._data == 0) & (b._data >= 0)
+        safe = a.masked_fill(new_tensor(np.asarray(a._data == 0)), 1.0) if flat.any() else a
+        to_b = (g * (ctx.output * safe.log())).masked_fill(new_tensor(flat), 0.0)
+    return to_a, to_b
+
+
+def _power_gradient(g: Any, a: Any, exponent: float) -> Any:
+    """`g * exponent * a ** (exponent - 1)` for one number, without a power where a product will do."""
+    if exponent == 0.0:
+        return g * 0.0
+    if exponent == 1.0:
+        return g
+    if exponent == 2.0:
+        return g * (a * 2.0)
+    return g * (a ** (exponent - 1.0) * exponent)
+
+
+@op(cost=count, samples=elements(), reference=np.negative, oracle=lambda t, x: -x)
+def neg(x: Array, /) -> Array:
+    """`-x`."""
+    return kernels.neg(x)
+
+
+@neg.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return -g
+
+
+@op(saves=0, cost=count, samples=elements(0.1, 1.0), reference=np.abs, oracle=lambda t, x: x.abs())
+def abs(x: Array, /) -> Array:
+    """`|x|`; the gradient at 0 is 0."""
+    return kernels.abs(x)
+
+
+@abs.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g * new_tensor(kernels.sign(ctx[0]._data))
+
+
+def _extremes(s: Any) -> list[Sample]:
+    ties = np.array([1.0, 2.0, 3.0], s.dtype), np.array([1.0, 3.0, 2.0], s.dtype)
+    return [*pairs(s), Sample(*ties, smooth=False)]
+
+
+@op(
+    saves=(0, 1), cost=count, samples=_extremes, refuses=clash("maximum"),
+    reference=np.maximum, oracle=lambda t, a, b: t.maximum(a, b),
+)  # fmt: skip
+def maximum(a: Array, b: Array, /) -> Array:
+    """The larger of `a` and `b`, NaN where either is; a tie shares its gradient equally.
+
+    >>> import tinytorch as tt
+    >>> tt.maximum(tt.tensor([1.0, 5.0]), tt.tensor([3.0, 2.0]))
+    tensor([3., 5.])
+    """
+    a, b = promote(a, b)
+    if a.shape != b.shape:
+        check_broadcast("maximum", a, b)
+    return kernels.maximum(a, b)
+
+
+@maximum.gradient
+def _(ctx: Node, g: Any) -> Any:
+    a, b = ctx[0]._data, ctx[1]._data
+    return _share(ctx, g, (a > b) + 0.5 * (a == b))
+
+
+@op(
+    saves=(0, 1), cost=count, samples=_extremes, refuses=clash("minimum"),
+    reference=np.minimum, oracle=lambda t, a, b: t.minimum(a, b),
+)  # fmt: skip
+def minimum(a: Array, b: Array, /) -> Array:
+    """The smaller of `a` and `b`, NaN where either is; a tie shares its gradient equally."""
+    a, b = promote(a, b)
+    if a.shape != b.shape:
+        check_broadcast("minimum", a, b)
+    return kernels.minimum(a, b)
+
+
+@minimum.gradient
+def _(ctx: Node, g: Any) -> Any:
+    a, b = ctx[0]._data, ctx[1]._data
+    return _share(ctx, g, (a < b) + 0.5 * (a == b))
+
+
+def _share(ctx: Node, g: Any, to_a: Array) -> Any:
+    """Gradients of (a, b): all to the one that won, half to each at a tie."""
+    to_a = np.asarray(to_a, ctx.dtype)
+    return (
+        g * new_tensor(to_a) if ctx.needs[0] else None,
+        g * new_tensor(np.asarray(1 - to_a)) if ctx.needs[1] else None,
+    )

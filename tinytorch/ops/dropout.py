@@ -1,0 +1,65 @@
+"""Dropout, whose mask is drawn from a counter and never stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinytorch.autograd.registry import Node, Refusal, Sample, op
+from tinytorch.kernels import dropout as kernels
+from tinytorch.kernels.random import blocks
+from tinytorch.ops.common import Array
+from tinytorch.random import Generator, default_generator
+
+
+def _check_p(p: float) -> None:
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout: expected a probability p from 0 to 1, got {p}")
+
+
+@op(
+    name="dropout",
+    cost=lambda x, out, **_: 2 * x.size,
+    samples=lambda s: [
+        Sample(s(6, 5), p=0.4, seed=3, offset=0),
+        Sample(s(2, 3, 4), p=0.5, seed=3, offset=100),
+        Sample(s(0, 3), p=0.5, seed=3, offset=0),
+        Sample(s(4), p=0.0, seed=3, offset=0),
+        Sample(s(4), p=1.0, seed=3, offset=0),
+    ],
+    refuses=lambda s: [
+        Refusal((s(3),), {"p": 1.5, "seed": 0, "offset": 0}, ValueError, "dropout: expected a probability p from 0 to 1, got 1.5"),
+        Refusal((np.array([1]),), {"p": 0.5, "seed": 0, "offset": 0}, TypeError, "dropout: expected a floating point tensor, got int64"),
+    ],
+    # Which elements stay is for the kernel's own tests; here, that the mask depends on the counter alone.
+    reference=lambda x, p, seed, offset: x * kernels.dropout(np.ones_like(x), p, seed, offset),
+)
+def counted_dropout(x: Array, /, p: float, seed: int, offset: int) -> Array:
+    """`x / (1 - p)` where the random number of its place, counted from block `offset` of the stream `seed`, is at least p."""
+    _check_p(p)
+    if x.dtype.kind != "f":
+        raise TypeError(f"dropout: expected a floating point tensor, got {x.dtype}. Convert it with .float() first.")
+    return kernels.dropout(x, p, seed, offset)
+
+
+@counted_dropout.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return counted_dropout(g, **ctx.params)  # the same counter draws the same mask
+
+
+def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Any:
+    """Zero each element with probability `p` and scale the others by `1 / (1 - p)`; `x` itself unless training.
+
+    Srivastava et al. 2014.
+
+    >>> import tinytorch as tt
+    >>> _ = tt.manual_seed(0)
+    >>> sorted(set(tt.dropout(tt.ones(100), 0.5).tolist()))
+    [0.0, 2.0]
+    """
+    _check_p(p)
+    if not training or p == 0.0:
+        return x
+    seed, offset = (generator or default_generator).take(blocks(x._data.size))
+    return counted_dropout(x, p=p, seed=seed, offset=offset)

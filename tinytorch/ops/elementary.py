@@ -1,0 +1,243 @@
+"""Elementary functions of one argument, rounding, and the cast between dtypes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinytorch.autograd.registry import Node, Refusal, Sample, op
+from tinytorch.kernels import elementwise as kernels
+from tinytorch.ops.common import Array, as_float, count, elements, zeros_like_argument
+
+
+@op(saves="output", cost=count, samples=elements(), reference=np.exp, oracle=lambda t, x: t.exp(x))
+def exp(x: Array, /) -> Array:
+    """`e ** x`.
+
+    >>> import tinytorch as tt
+    >>> tt.exp(tt.tensor([0.0, 1.0]))
+    tensor([1.    , 2.7183])
+    """
+    return kernels.exp(as_float(x))
+
+
+@exp.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g * ctx.output
+
+
+@op(saves="output", cost=count, samples=elements(), reference=np.expm1, oracle=lambda t, x: t.expm1(x))
+def expm1(x: Array, /) -> Array:
+    """`e ** x - 1`, exact where x is close to 0."""
+    return kernels.expm1(as_float(x))
+
+
+@expm1.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g * (ctx.output + 1.0)
+
+
+@op(saves=0, cost=count, samples=elements(0.2, 3.0), reference=np.log, oracle=lambda t, x: t.log(x))
+def log(x: Array, /) -> Array:
+    """Natural logarithm; `-inf` at 0 and NaN below."""
+    return kernels.log(as_float(x))
+
+
+@log.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g / ctx[0]
+
+
+@op(saves=0, cost=count, samples=elements(-0.5, 3.0), reference=np.log1p, oracle=lambda t, x: t.log1p(x))
+def log1p(x: Array, /) -> Array:
+    """`log(1 + x)`, exact where x is close to 0."""
+    return kernels.log1p(as_float(x))
+
+
+@log1p.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g / (ctx[0] + 1.0)
+
+
+@op(saves="output", cost=count, samples=elements(0.2, 3.0), reference=np.sqrt, oracle=lambda t, x: t.sqrt(x))
+def sqrt(x: Array, /) -> Array:
+    """Square root; NaN below 0."""
+    return kernels.sqrt(as_float(x))
+
+
+@sqrt.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g / (ctx.output * 2.0)
+
+
+@op(saves=0, cost=count, samples=elements(), reference=np.square, oracle=lambda t, x: t.square(x))
+def square(x: Array, /) -> Array:
+    """`x * x`."""
+    return kernels.square(x)
+
+
+@square.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g * (ctx[0] * 2.0)
+
+
+@op(
+    saves="output", cost=count, samples=elements(0.4, 3.0),
+    reference=lambda x: 1 / x, oracle=lambda t, x: t.reciprocal(x),
+)  # fmt: skip
+def reciprocal(x: Array, /) -> Array:
+    """`1 / x`; infinite at 0."""
+    return kernels.reciprocal(as_float(x))
+
+
+@reciprocal.gradient
+def _(ctx: Node, g: Any) -> Any:
+    y = ctx.output
+    return -g * (y * y)
+
+
+@op(saves=0, cost=count, samples=elements(-4.0, 4.0), reference=np.sin, oracle=lambda t, x: t.sin(x))
+def sin(x: Array, /) -> Array:
+    """Sine of an angle in radians."""
+    return kernels.sin(as_float(x))
+
+
+@sin.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g * cos(ctx[0])
+
+
+@op(saves=0, cost=count, samples=elements(-4.0, 4.0), reference=np.cos, oracle=lambda t, x: t.cos(x))
+def cos(x: Array, /) -> Array:
+    """Cosine of an angle in radians."""
+    return kernels.cos(as_float(x))
+
+
+@cos.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return -g * sin(ctx[0])
+
+
+@op(
+    saves=0, cost=count, samples=elements(-2.0, 2.0),
+    reference=lambda x: np.vectorize(math.erf, otypes=[x.dtype])(x), oracle=lambda t, x: t.erf(x),
+)  # fmt: skip
+def erf(x: Array, /) -> Array:
+    """The error function, `2 / sqrt(pi)` times the integral of `exp(-t * t)` from 0 to x."""
+    return kernels.erf(as_float(x))
+
+
+@erf.gradient
+def _(ctx: Node, g: Any) -> Any:
+    x = ctx[0]
+    return g * (exp(-x * x) * (2.0 / math.sqrt(math.pi)))
+
+
+def _off_the_steps(s: Any) -> list[Sample]:
+    whole = np.rint(s(3, 4, low=-5.0, high=5.0))
+    return [
+        Sample(whole + s(3, 4, low=0.1, high=0.4)),
+        Sample(whole - s(3, 4, low=0.1, high=0.4)),
+        Sample(np.array([-1.5, -0.5, 0.0, 0.5, 1.5, 2.5], s.dtype), smooth=False),
+        Sample(s(0, 2)),
+    ]
+
+
+def _step(ctx: Node, g: Any) -> Any:
+    return zeros_like_argument(ctx, 0)
+
+
+@op(cost=count, samples=_off_the_steps, reference=np.sign, oracle=lambda t, x: t.sign(x))
+def sign(x: Array, /) -> Array:
+    """-1, 0 or 1; its gradient is zero."""
+    return kernels.sign(x)
+
+
+@op(cost=count, samples=_off_the_steps, reference=np.floor, oracle=lambda t, x: t.floor(x))
+def floor(x: Array, /) -> Array:
+    """The largest whole number that is not above x; its gradient is zero."""
+    return np.asarray(np.floor(x)) if x.dtype.kind == "f" else x.copy()
+
+
+@op(cost=count, samples=_off_the_steps, reference=np.ceil, oracle=lambda t, x: t.ceil(x))
+def ceil(x: Array, /) -> Array:
+    """The smallest whole number that is not below x; its gradient is zero."""
+    return np.asarray(np.ceil(x)) if x.dtype.kind == "f" else x.copy()
+
+
+@op(
+    cost=count,
+    samples=lambda s: [*_off_the_steps(s), Sample(s(3, 4), decimals=1, smooth=False)],
+    reference=lambda x, decimals=0: np.round(x, decimals),
+    oracle=lambda t, x, decimals=0: t.round(x, decimals=decimals),
+)
+def round(x: Array, /, decimals: int = 0) -> Array:
+    """The nearest number with so many decimals, halves to the even one; its gradient is zero.
+
+    >>> import tinytorch as tt
+    >>> tt.round(tt.tensor([0.5, 1.5, 2.4]))
+    tensor([0., 2., 2.])
+    """
+    return np.asarray(np.round(x, decimals))
+
+
+for _function in (sign, floor, ceil, round):
+    _function.gradient(_step)
+
+
+@op(
+    samples=lambda s: [Sample(s(3, 4), dtype=np.dtype(np.float64)), Sample(s(0, 2), dtype=np.dtype(np.float32))],
+    refuses=lambda s: [
+        Refusal((s(3),), {"dtype": np.dtype(np.float16)}, TypeError, r"expected dtype .*float32.*, got float16"),
+    ],
+    reference=lambda x, dtype: x.astype(dtype),
+)
+def cast(x: Array, /, dtype: np.dtype) -> Array:
+    """The same values in another dtype; the gradient comes back in the first."""
+    if dtype.kind not in "fiub" or dtype == np.float16:
+        raise TypeError(f"to: expected dtype float32, float64, an integer or bool, got {dtype}")
+    with np.errstate(all="ignore"):
+        return x.astype(dtype)
+
+
+@cast.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g  # the backward pass casts it
+
+
+@op(
+    samples=lambda s: [Sample(s(3, 4)), Sample(s(0, 2)), Sample(s())],
+    reference=np.array, oracle=lambda t, x: x.clone(),
+)  # fmt: skip
+def clone(x: Array, /) -> Array:
+    """The same values in memory of their own, in row-major order."""
+    return x.copy()
+
+
+@clone.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return g
+
+
+def _predicate(name: str, ufunc: np.ufunc, text: str) -> Any:
+    """An op without a gradient that says, for every element, whether something holds."""
+
+    def samples(s: Any) -> list[Sample]:
+        odd = np.array([0.0, np.nan, np.inf, -np.inf], s.dtype)
+        return [Sample(s(3, 4)), Sample(odd), Sample(np.array([1, 2])), Sample(s(0, 2))]
+
+    def forward(x: Array, /) -> Array:
+        return np.asarray(ufunc(x))
+
+    forward.__doc__ = text
+    return op(
+        forward, name=name, differentiable=False, cost=count, samples=samples, reference=ufunc,
+        oracle=lambda t, x: getattr(t, name)(x),
+    )  # fmt: skip
+
+
+isnan = _predicate("isnan", np.isnan, "Where x is NaN.")
+isinf = _predicate("isinf", np.isinf, "Where x is infinite.")
+isfinite = _predicate("isfinite", np.isfinite, "Where x is neither NaN nor infinite.")

@@ -1,0 +1,208 @@
+"""The largest and the smallest: amax, amin, argmax, argmin, max, min; and in order: sort, argsort, topk."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinytorch.autograd.registry import Node, Refusal, Sample, new_tensor, op
+from tinytorch.kernels import reduce as kernels
+from tinytorch.ops import arithmetic
+from tinytorch.ops.common import Array, Axes, bad_dim, count_input, kept, normalize_axes, normalize_axis
+from tinytorch.ops.gather import gather
+
+
+class ValuesIndices(NamedTuple):
+    """What `max`, `min`, `sort` and `topk` along an axis return."""
+
+    values: Any
+    indices: Any
+
+
+def _samples(s: Any) -> list[Sample]:
+    ties = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], s.dtype)
+    return [
+        Sample(s(3, 4)),
+        Sample(s(3, 4), dim=0),
+        Sample(s(2, 3, 4), dim=-1, keepdim=True),
+        Sample(s(5)),
+        Sample(ties, dim=1, smooth=False),
+        Sample(np.array([1.0, np.nan, 3.0], s.dtype), smooth=False),
+        Sample(np.array([3, 1, 2])),
+    ]
+
+
+def _several(s: Any) -> list[Sample]:
+    return [*_samples(s), Sample(s(2, 3, 4), dim=(0, 2)), Sample(s(0, 3), dim=1)]
+
+
+def _empty(name: str) -> Any:
+    text = rf"{name}: a tensor of shape \(0, 3\) has no elements along dim 0"
+    return lambda s: [*bad_dim(name)(s), Refusal((s(0, 3),), {"dim": 0}, ValueError, text)]
+
+
+def _check(name: str, x: Array, dim: Axes) -> tuple[int, ...]:
+    axes = normalize_axes(name, dim, x.ndim)
+    if not x.size and not math.prod(x.shape[i] for i in axes):
+        raise ValueError(f"{name}: a tensor of shape {x.shape} has no elements along dim {dim}")
+    return axes
+
+
+@op(
+    saves=("output", 0), cost=count_input, samples=_several, refuses=_empty("amax"),
+    reference=lambda x, dim=None, keepdim=False: np.max(x, axis=dim, keepdims=keepdim),
+    oracle=lambda t, x, dim=None, keepdim=False: t.amax(x, () if dim is None else dim, keepdim),
+)  # fmt: skip
+def amax(x: Array, /, dim: Axes = None, keepdim: bool = False) -> Array:
+    """The largest value over `dim` (default: all axes), NaN where one is; ties share the gradient equally."""
+    return kernels.amax(x, _check("amax", x, dim), keepdim)
+
+
+@op(
+    saves=("output", 0), cost=count_input, samples=_several, refuses=_empty("amin"),
+    reference=lambda x, dim=None, keepdim=False: np.min(x, axis=dim, keepdims=keepdim),
+    oracle=lambda t, x, dim=None, keepdim=False: t.amin(x, () if dim is None else dim, keepdim),
+)  # fmt: skip
+def amin(x: Array, /, dim: Axes = None, keepdim: bool = False) -> Array:
+    """The smallest value over `dim` (default: all axes), NaN where one is; ties share the gradient equally."""
+    return kernels.amin(x, _check("amin", x, dim), keepdim)
+
+
+def _to_the_winners(ctx: Node, g: Any) -> Any:
+    x = ctx[0]._data
+    axes = normalize_axes(ctx.op.name, ctx.params.get("dim"), x.ndim)
+    shape = kept(x.shape, axes)
+    won = x == ctx.output._data.reshape(shape)
+    with np.errstate(invalid="ignore"):
+        share = won / won.sum(axis=axes, keepdims=True, dtype=x.dtype)
+    return g.reshape(shape) * new_tensor(np.asarray(share, x.dtype))
+
+
+amax.gradient(_to_the_winners)
+amin.gradient(_to_the_winners)
+
+
+@op(
+    differentiable=False, cost=count_input, samples=_samples, refuses=_empty("argmax"),
+    reference=lambda x, dim=None, keepdim=False: np.argmax(x, axis=dim, keepdims=keepdim),
+    oracle=lambda t, x, dim=None, keepdim=False: t.argmax(x, dim, keepdim),
+)  # fmt: skip
+def argmax(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
+    """Index of the largest value along `dim`, or among all elements in row-major order; the first of equals.
+
+    >>> import tinytorch as tt
+    >>> tt.argmax(tt.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
+    tensor([1, 0])
+    """
+    return _index_of("argmax", kernels.argmax, x, dim, keepdim)
+
+
+@op(
+    differentiable=False, cost=count_input, samples=_samples, refuses=_empty("argmin"),
+    reference=lambda x, dim=None, keepdim=False: np.argmin(x, axis=dim, keepdims=keepdim),
+    oracle=lambda t, x, dim=None, keepdim=False: t.argmin(x, dim, keepdim),
+)  # fmt: skip
+def argmin(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
+    """Index of the smallest value along `dim`, or among all elements in row-major order; the first of equals."""
+    return _index_of("argmin", kernels.argmin, x, dim, keepdim)
+
+
+def _index_of(name: str, kernel: Any, x: Array, dim: int | None, keepdim: bool) -> Array:
+    axes = _check(name, x, dim)
+    if dim is not None and x.ndim:
+        return np.asarray(kernel(x, axes[0], keepdim))
+    found = np.asarray(kernel(x.reshape(-1), 0, False))
+    return found.reshape((1,) * x.ndim) if keepdim else found
+
+
+def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element; along `dim`, the largest values and their indices; with a tensor, `maximum`.
+
+    Along an axis the gradient goes to the element whose index is returned, the first of equals.
+
+    >>> import tinytorch as tt
+    >>> x = tt.tensor([[1.0, 5.0], [7.0, 2.0]])
+    >>> tt.max(x)
+    tensor(7.)
+    >>> tt.max(x, dim=1).indices
+    tensor([1, 0])
+    """
+    if dim is None:
+        return amax(x)
+    if not isinstance(dim, (int, np.integer)):
+        return arithmetic.maximum(x, dim)
+    return _pick(x, argmax(x, dim=dim, keepdim=True), dim, keepdim)
+
+
+def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element; along `dim`, the smallest values and their indices; with a tensor, `minimum`."""
+    if dim is None:
+        return amin(x)
+    if not isinstance(dim, (int, np.integer)):
+        return arithmetic.minimum(x, dim)
+    return _pick(x, argmin(x, dim=dim, keepdim=True), dim, keepdim)
+
+
+def _pick(x: Any, indices: Any, dim: int, keepdim: bool) -> ValuesIndices:
+    values = gather(x, dim, indices)
+    return ValuesIndices(values, indices) if keepdim else ValuesIndices(values.squeeze(dim), indices.squeeze(dim))
+
+
+@op(
+    differentiable=False,
+    cost=lambda x, out, **_: x.size * np.log2(np.maximum(x.size, 2)),
+    samples=lambda s: [
+        Sample(s(3, 4)),
+        Sample(s(3, 4), dim=0, descending=True),
+        Sample(np.array([3, 1, 3, 1, 2])),
+        Sample(np.array([3, 1, 3, 1, 2]), descending=True),
+        Sample(s(0, 3)),
+    ],
+    refuses=bad_dim("argsort"),
+    reference=lambda x, dim=-1, descending=False: _naive_argsort(x, dim, descending),
+    oracle=lambda t, x, dim=-1, descending=False: t.argsort(x, dim, descending, stable=True),
+)
+def argsort(x: Array, /, dim: int = -1, descending: bool = False) -> Array:
+    """Indices that put each row along `dim` in order; equal elements keep theirs, NaN counts as the largest."""
+    axis = normalize_axis("argsort", dim, x.ndim)
+    if x.ndim == 0:
+        return np.zeros((), np.int64)
+    if not descending:
+        return np.argsort(x, axis=axis, kind="stable")
+    backwards = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
+    return x.shape[axis] - 1 - np.flip(backwards, axis)
+
+
+def _naive_argsort(x: Array, dim: int, descending: bool) -> Array:
+    def order(row: Array) -> Array:
+        return np.array(sorted(range(len(row)), key=lambda i: -row[i] if descending else row[i]), np.int64)
+
+    return np.apply_along_axis(order, dim, x) if x.size else np.zeros(x.shape, np.int64)
+
+
+def sort(x: Any, dim: int = -1, descending: bool = False) -> ValuesIndices:
+    """The elements in order along `dim`, and where each was. The gradient goes back to where it came from.
+
+    >>> import tinytorch as tt
+    >>> tt.sort(tt.tensor([3.0, 1.0, 2.0])).values
+    tensor([1., 2., 3.])
+    """
+    indices = argsort(x, dim=dim, descending=descending)
+    return ValuesIndices(gather(x, dim, indices), indices)
+
+
+def topk(x: Any, k: int, dim: int = -1, largest: bool = True) -> ValuesIndices:
+    """The `k` largest (or smallest) elements along `dim`, in order, and their indices.
+
+    >>> import tinytorch as tt
+    >>> tt.topk(tt.tensor([3.0, 1.0, 2.0]), 2).indices
+    tensor([0, 2])
+    """
+    length = x.shape[normalize_axis("topk", dim, x.ndim)] if x.ndim else 1
+    if not 0 <= k <= length:
+        raise ValueError(f"topk: expected k from 0 to {length}, the length of dim {dim}, got {k}")
+    indices = argsort(x, dim=dim, descending=largest)
+    indices = indices.narrow(dim, 0, k) if x.ndim else indices
+    return ValuesIndices(gather(x, dim, indices), indices)

@@ -1,0 +1,275 @@
+"""Joining, repeating and rearranging: cat, stack, split, chunk, unbind, repeat, flip, roll, pad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinytorch.autograd.registry import Node, Refusal, Sample, op
+from tinytorch.kernels import memory
+from tinytorch.ops.common import Array, normalize_axes, normalize_axis
+from tinytorch.ops.shape import expand, reshape, unsqueeze
+
+
+@op(
+    extras=True,
+    samples=lambda s: [
+        Sample(s(2, 3), s(4, 3), dim=0),
+        Sample(s(2, 3), s(2, 1), s(2, 2), dim=-1),
+        Sample(s(0, 3), s(2, 3), dim=0),
+        Sample(s(3)),
+    ],
+    refuses=lambda s: [
+        Refusal((s(2, 3), s(2, 4)), {"dim": 0}, ValueError, r"cat: .* \(2, 3\) and \(2, 4\) .* dim 0"),
+        Refusal((s(2, 3), s(3)), {"dim": 0}, ValueError, r"cat: .* \(2, 3\) and \(3,\) .* dim 0"),
+        Refusal((), {}, ValueError, "cat: expected at least one tensor"),
+        Refusal((s(), s()), {}, ValueError, "cat: 0-d tensors have no axis .* stack"),
+    ],
+    reference=lambda *xs, dim=0: np.concatenate(xs, axis=dim),
+    oracle=lambda t, *xs, dim=0: t.cat(xs, dim),
+    name="cat",
+)
+def join(*tensors: Array, dim: int = 0) -> tuple[Array, tuple[int, ...]]:
+    """Join along an existing axis; also the length that each tensor had there."""
+    if not tensors:
+        raise ValueError("cat: expected at least one tensor, got none")
+    first = tensors[0]
+    if first.ndim == 0:
+        raise ValueError("cat: 0-d tensors have no axis to be joined along; use stack")
+    axis = normalize_axis("cat", dim, first.ndim)
+    for other in tensors[1:]:
+        if other.ndim != first.ndim or any(
+            a != b for i, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)) if i != axis
+        ):
+            raise ValueError(f"cat: shapes {first.shape} and {other.shape} differ in more than dim {dim}")
+    dtype = np.result_type(*tensors)
+    sizes = tuple(t.shape[axis] for t in tensors)
+    shape = (*first.shape[:axis], sum(sizes), *first.shape[axis + 1 :])
+    return np.concatenate(tensors, axis=axis, out=memory.empty(shape, dtype)), sizes
+
+
+@join.gradient
+def _(ctx: Node, g: Any) -> Any:
+    axis, start, parts = ctx.params.get("dim", 0) % len(ctx.shape), 0, []
+    for size, needed in zip(ctx.extras, ctx.needs, strict=True):
+        index = (slice(None),) * axis + (slice(start, start + size),)
+        parts.append(g[index] if needed else None)
+        start += size
+    return tuple(parts)
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The tensors one after the other along an existing axis.
+
+    >>> import tinytorch as tt
+    >>> tt.cat([tt.zeros(1, 2), tt.ones(2, 2)]).shape
+    (3, 2)
+    """
+    return join(*tensors, dim=dim)
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The tensors, all of one shape, side by side along a new axis.
+
+    >>> import tinytorch as tt
+    >>> tt.stack([tt.zeros(3), tt.ones(3)]).shape
+    (2, 3)
+    """
+    tensors = tuple(tensors)
+    if not tensors:
+        raise ValueError("stack: expected at least one tensor, got none")
+    for other in tensors[1:]:
+        if other.shape != tensors[0].shape:
+            raise ValueError(f"stack: expected tensors of one shape, got {tensors[0].shape} and {other.shape}")
+    return join(*(unsqueeze(t, dim) for t in tensors), dim=dim)
+
+
+def narrow(x: Any, dim: int, start: int, length: int) -> Any:
+    """`length` entries of axis `dim`, from `start` on; a view."""
+    axis = normalize_axis("narrow", dim, x.ndim)
+    start = start + x.shape[axis] if start < 0 else start
+    if not (0 <= start and 0 <= length and start + length <= x.shape[axis]):
+        raise IndexError(f"narrow: expected a part of dim {dim}, of length {x.shape[axis]}, got {start} + {length}")
+    return x[(slice(None),) * axis + (slice(start, start + length),)]
+
+
+def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+    """Parts of equal length along `dim` (the last may be shorter), or parts of the given lengths; views.
+
+    >>> import tinytorch as tt
+    >>> [part.tolist() for part in tt.split(tt.arange(5), 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    length = x.shape[normalize_axis("split", dim, x.ndim)]
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        if size <= 0:
+            raise ValueError(f"split: expected a positive size, got {size}")
+        sizes = [min(size, length - start) for start in range(0, length, size)] or [0]
+    else:
+        sizes = list(split_size_or_sections)
+        if sum(sizes) != length or min(sizes, default=0) < 0:
+            raise ValueError(f"split: expected lengths that add up to {length}, that of dim {dim}, got {sizes}")
+    starts = np.cumsum([0, *sizes]).tolist()
+    return tuple(narrow(x, dim, start, size) for start, size in zip(starts, sizes, strict=False))
+
+
+def chunk(x: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """At most `chunks` parts along `dim`, all but the last of one length; views."""
+    if chunks <= 0:
+        raise ValueError(f"chunk: expected a positive number of parts, got {chunks}")
+    length = x.shape[normalize_axis("chunk", dim, x.ndim)]
+    return split(x, max(1, -(-length // chunks)), dim)
+
+
+def unbind(x: Any, dim: int = 0) -> tuple[Any, ...]:
+    """One tensor for each entry of axis `dim`, without that axis; views."""
+    axis = normalize_axis("unbind", dim, x.ndim)
+    return tuple(x[(slice(None),) * axis + (i,)] for i in range(x.shape[axis]))
+
+
+def repeat(x: Any, sizes: tuple[int, ...]) -> Any:
+    """`x` side by side with itself, `sizes` times along each axis; new axes come first. Copies.
+
+    >>> import tinytorch as tt
+    >>> tt.arange(2).repeat(2, 2)
+    tensor([[0, 1, 0, 1],
+            [0, 1, 0, 1]])
+    """
+    if len(sizes) < x.ndim:
+        raise ValueError(f"repeat: expected at least {x.ndim} numbers for shape {x.shape}, got {tuple(sizes)}")
+    shape = (1,) * (len(sizes) - x.ndim) + x.shape
+    paired = tuple(n for size in shape for n in (1, size))
+    stretched = tuple(n for times, size in zip(sizes, shape, strict=True) for n in (times, size))
+    whole = expand(reshape(x, shape=paired), shape=stretched)
+    return reshape(whole, shape=tuple(times * size for times, size in zip(sizes, shape, strict=True)))
+
+
+def tile(x: Any, dims: tuple[int, ...]) -> Any:
+    """The same as `repeat`, with ones for the axes that `dims` leaves out."""
+    return repeat(x, (1,) * (x.ndim - len(dims)) + tuple(dims))
+
+
+def repeat_interleave(x: Any, repeats: int, dim: int | None = None) -> Any:
+    """Each entry of axis `dim` (default: of the flattened tensor) so many times in a row.
+
+    >>> import tinytorch as tt
+    >>> tt.repeat_interleave(tt.arange(3), 2)
+    tensor([0, 0, 1, 1, 2, 2])
+    """
+    if dim is None:
+        x, dim = reshape(x, shape=(-1,)), 0
+    axis = normalize_axis("repeat_interleave", dim, x.ndim)
+    lead, length, rest = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
+    stretched = expand(unsqueeze(x, axis + 1), shape=(*lead, length, repeats, *rest))
+    return reshape(stretched, shape=(*lead, length * repeats, *rest))
+
+
+@op(
+    view=True,
+    samples=lambda s: [Sample(s(3, 4), dims=(0,)), Sample(s(2, 3, 4), dims=(0, 2)), Sample(s(0, 4), dims=(1,))],
+    refuses=lambda s: [
+        Refusal((s(3, 4),), {"dims": (2,)}, IndexError, r"flip: expected dim from -2 to 1, got 2"),
+    ],
+    reference=lambda x, dims: np.flip(x, dims),
+    oracle=lambda t, x, dims: t.flip(x, dims),
+)
+def flip(x: Array, /, dims: int | tuple[int, ...]) -> Array:
+    """`x` backwards along the axes `dims`; a view."""
+    return np.flip(x, normalize_axes("flip", dims, x.ndim))
+
+
+@flip.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return flip(g, dims=ctx.params["dims"])
+
+
+@op(
+    samples=lambda s: [
+        Sample(s(5), shifts=2),
+        Sample(s(3, 4), shifts=-1, dims=1),
+        Sample(s(3, 4), shifts=(1, 2), dims=(0, 1)),
+        Sample(s(3, 4), shifts=5),
+    ],
+    refuses=lambda s: [
+        Refusal((s(3, 4),), {"shifts": (1, 2), "dims": (0,)}, ValueError, r"roll: expected as many shifts as dims"),
+        Refusal((s(3, 4),), {"shifts": 1, "dims": 2}, IndexError, "roll: expected dim from -2 to 1, got 2"),
+    ],
+    reference=lambda x, shifts, dims=None: np.roll(x, shifts, dims),
+    oracle=lambda t, x, shifts, dims=None: t.roll(x, shifts, dims),
+)
+def roll(x: Array, /, shifts: int | tuple[int, ...], dims: int | tuple[int, ...] | None = None) -> Array:
+    """`x` shifted along `dims` (default: as if flattened); what leaves at one end comes back at the other."""
+    if dims is None:
+        return np.roll(x, shifts)
+    amounts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    axes = (dims,) if isinstance(dims, int) else tuple(dims)
+    if len(amounts) != len(axes):
+        raise ValueError(f"roll: expected as many shifts as dims, got {amounts} and {axes}")
+    return np.roll(x, amounts, tuple(normalize_axis("roll", d, x.ndim) for d in axes))
+
+
+@roll.gradient
+def _(ctx: Node, g: Any) -> Any:
+    shifts = ctx.params["shifts"]
+    back = -shifts if isinstance(shifts, int) else tuple(-n for n in shifts)
+    return roll(g, shifts=back, dims=ctx.params.get("dims"))
+
+
+def _paddings(padding: tuple[int, ...], ndim: int) -> list[tuple[int, int]]:
+    """PyTorch's order, last axis first, as NumPy's: (before, after) of every axis."""
+    sides = [(padding[i], padding[i + 1]) for i in range(0, len(padding), 2)]
+    return [(0, 0)] * (ndim - len(sides)) + sides[::-1]
+
+
+@op(
+    samples=lambda s: [
+        Sample(s(3, 4), padding=(1, 2)),
+        Sample(s(2, 3, 4), padding=(0, 1, 2, 0), value=1.5),
+        Sample(s(3, 4), padding=(-1, 1)),
+        Sample(s(0, 4), padding=(1, 1)),
+    ],
+    refuses=lambda s: [
+        Refusal((s(3),), {"padding": (1,)}, ValueError, r"pad: expected two numbers .* got \(1,\)"),
+        Refusal((s(3),), {"padding": (1, 1, 1, 1)}, ValueError, r"pad: .* at most 1 axis.* got \(1, 1, 1, 1\)"),
+        Refusal((s(3),), {"padding": (-2, -2)}, ValueError, r"pad: .* more than there is"),
+    ],
+    reference=lambda x, padding, value=0.0: _naive_pad(x, padding, value),
+    oracle=lambda t, x, padding, value=0.0: t.nn.functional.pad(x, padding, value=value),
+)
+def pad(x: Array, /, padding: tuple[int, ...], value: float = 0.0) -> Array:
+    """`x` with a border of `value`: (before, after) of the last axis, then of the one before it, and so on.
+
+    Negative numbers cut off instead.
+
+    >>> import tinytorch as tt
+    >>> tt.pad(tt.ones(2), (1, 2))
+    tensor([0., 1., 1., 0., 0.])
+    """
+    if len(padding) % 2 or len(padding) > 2 * x.ndim:
+        raise ValueError(
+            f"pad: expected two numbers for each of at most {x.ndim} axis (last first), got {tuple(padding)}"
+        )
+    sides = _paddings(tuple(padding), x.ndim)
+    shape = tuple(n + before + after for n, (before, after) in zip(x.shape, sides, strict=True))
+    if min(shape, default=0) < 0:
+        raise ValueError(f"pad: {tuple(padding)} cuts off more than there is of shape {x.shape}")
+    out = memory.empty(shape, x.dtype)
+    out.fill(value)
+    inside = tuple(slice(max(b, 0), n - max(a, 0)) for n, (b, a) in zip(shape, sides, strict=True))
+    source = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(x.shape, sides, strict=True))
+    out[inside] = x[source]
+    return out
+
+
+@pad.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return pad(g, padding=tuple(-n for n in ctx.params["padding"]))
+
+
+def _naive_pad(x: Array, padding: tuple[int, ...], value: float) -> Array:
+    sides = _paddings(padding, x.ndim)
+    wide = np.pad(x, [(max(b, 0), max(a, 0)) for b, a in sides], constant_values=value)
+    return wide[tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(wide.shape, sides, strict=True))]

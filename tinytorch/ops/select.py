@@ -1,0 +1,182 @@
+"""Choosing between values: where, clip, masked_fill, and the triangles of a matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinytorch.autograd.registry import Node, Refusal, Sample, new_tensor, op
+from tinytorch.kernels import elementwise as kernels
+from tinytorch.ops.common import Array, as_float, check_broadcast, count, promote
+
+
+@op(
+    saves=0,
+    cost=count,
+    samples=lambda s: [
+        Sample(s.mask(3, 4), s(3, 4), s(3, 4)),
+        Sample(s.mask(3, 1), s(4), s()),
+        Sample(s.mask(4), s(3, 4), s(3, 1)),
+        Sample(s.mask(0, 4), s(4), s(1, 4)),
+    ],
+    refuses=lambda s: [
+        Refusal((s(3), s(3), s(3)), {}, TypeError, r"where: expected a condition of dtype bool, got float"),
+        Refusal((s.mask(3), s(4), s(4)), {}, ValueError, r"where: shapes \(3,\) and \(4,\) and \(4,\) do not broadcast"),
+    ],
+    reference=np.where,
+    oracle=lambda t, c, a, b: t.where(c, a, b),
+)
+def where(condition: Array, a: Array, b: Array, /) -> Array:
+    """`a` where the condition holds, else `b`.
+
+    >>> import tinytorch as tt
+    >>> x = tt.tensor([-1.0, 2.0])
+    >>> tt.where(x > 0, x, 0.0)
+    tensor([0., 2.])
+    """
+    if condition.dtype != np.bool_:
+        raise TypeError(
+            f"where: expected a condition of dtype bool, got {condition.dtype}. Compare it first, as in x > 0."
+        )
+    a, b = promote(a, b)
+    if not condition.shape == a.shape == b.shape:
+        check_broadcast("where", condition, a, b)
+    return np.asarray(kernels.where(condition, a, b))
+
+
+@where.gradient
+def _(ctx: Node, g: Any) -> Any:
+    zero = np.zeros((), ctx.dtype)
+    return (
+        None,
+        where(ctx[0], g, zero) if ctx.needs[1] else None,
+        where(ctx[0], zero, g) if ctx.needs[2] else None,
+    )
+
+
+def _clipped(s: Any) -> list[Sample]:
+    x = np.array([-3.0, -1.0, 0.5, 2.0, 9.0], s.dtype)
+    return [
+        Sample(x, min=-2.0, max=1.0),
+        Sample(x, min=0.0),
+        Sample(x, max=0.0),
+        Sample(x, min=-1.0, max=2.0, smooth=False),
+        Sample(np.array([1, 5, 9]), min=2, max=6),
+        Sample(s(0, 2), min=0.0),
+    ]
+
+
+@op(
+    saves=0,
+    cost=count,
+    samples=_clipped,
+    refuses=lambda s: [Refusal((s(3),), {}, ValueError, "clip: expected min, max or both, got neither")],
+    reference=lambda x, min=None, max=None: np.clip(x, min, max),
+    oracle=lambda t, x, min=None, max=None: t.clip(x, min, max),
+)
+def clip(x: Array, /, min: float | None = None, max: float | None = None) -> Array:
+    """`x`, but not below `min` and not above `max`; the gradient is zero outside of them.
+
+    >>> import tinytorch as tt
+    >>> tt.clip(tt.tensor([-3.0, 0.5, 9.0]), -1.0, 1.0)
+    tensor([-1. ,  0.5,  1. ])
+    """
+    if min is None and max is None:
+        raise ValueError("clip: expected min, max or both, got neither")
+    if isinstance(min, float) or isinstance(max, float):
+        x = as_float(x)
+    return np.asarray(kernels.clip(x, min, max), x.dtype)
+
+
+@clip.gradient
+def _(ctx: Node, g: Any) -> Any:
+    x, low, high = ctx[0]._data, ctx.params.get("min"), ctx.params.get("max")
+    inside = np.ones(x.shape, np.bool_)
+    if low is not None:
+        inside &= x >= low
+    if high is not None:
+        inside &= x <= high
+    return where(new_tensor(inside), g, np.zeros((), ctx.dtype))
+
+
+@op(
+    saves=1,
+    cost=count,
+    samples=lambda s: [
+        Sample(s(3, 4), s.mask(3, 4), value=2.0),
+        Sample(s(3, 4), s.mask(4), value=-np.inf, smooth=False),
+        Sample(s(0, 4), s.mask(4), value=0.0),
+    ],
+    refuses=lambda s: [
+        Refusal((s(3), s(3)), {"value": 0.0}, TypeError, r"masked_fill: expected a mask of dtype bool, got float"),
+        Refusal((s(3), s.mask(4)), {"value": 0.0}, ValueError, r"masked_fill: .* mask .* \(3,\), got \(4,\)"),
+    ],
+    reference=lambda x, mask, value: np.where(mask, np.asarray(value, x.dtype), x),
+    oracle=lambda t, x, mask, value: x.masked_fill(mask, value),
+)
+def masked_fill(x: Array, mask: Array, /, value: float) -> Array:
+    """`x` with `value` where the mask is true; the mask broadcasts.
+
+    >>> import tinytorch as tt
+    >>> tt.masked_fill(tt.zeros(3), tt.tensor([True, False, True]), 7.0)
+    tensor([7., 0., 7.])
+    """
+    if mask.dtype != np.bool_:
+        raise TypeError(f"masked_fill: expected a mask of dtype bool, got {mask.dtype}")
+    out = x.copy()
+    try:
+        np.copyto(out, value, where=mask, casting="same_kind")
+    except ValueError:
+        raise ValueError(
+            f"masked_fill: expected a mask that broadcasts to the tensor's shape {x.shape}, got {mask.shape}"
+        ) from None
+    return out
+
+
+@masked_fill.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return masked_fill(g, ctx[1], value=0.0), None
+
+
+def _triangle_samples(s: Any) -> list[Sample]:
+    return [Sample(s(3, 4)), Sample(s(2, 4, 3), diagonal=1), Sample(s(3, 3), diagonal=-1), Sample(s(0, 3))]
+
+
+def _not_a_matrix(name: str) -> Any:
+    return lambda s: [Refusal((s(3),), {}, ValueError, rf"{name}: expected at least 2 dimensions, got shape \(3,\)")]
+
+
+def _check_matrix(name: str, x: Array) -> None:
+    if x.ndim < 2:
+        raise ValueError(f"{name}: expected at least 2 dimensions, got shape {x.shape}")
+
+
+@op(
+    cost=count, samples=_triangle_samples, refuses=_not_a_matrix("tril"),
+    reference=lambda x, diagonal=0: np.tril(x, diagonal), oracle=lambda t, x, diagonal=0: t.tril(x, diagonal),
+)  # fmt: skip
+def tril(x: Array, /, diagonal: int = 0) -> Array:
+    """The lower triangle of each matrix, zeros above `diagonal`: a causal mask."""
+    _check_matrix("tril", x)
+    return np.tril(x, diagonal)
+
+
+@tril.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return tril(g, diagonal=ctx.params.get("diagonal", 0))
+
+
+@op(
+    cost=count, samples=_triangle_samples, refuses=_not_a_matrix("triu"),
+    reference=lambda x, diagonal=0: np.triu(x, diagonal), oracle=lambda t, x, diagonal=0: t.triu(x, diagonal),
+)  # fmt: skip
+def triu(x: Array, /, diagonal: int = 0) -> Array:
+    """The upper triangle of each matrix, zeros below `diagonal`."""
+    _check_matrix("triu", x)
+    return np.triu(x, diagonal)
+
+
+@triu.gradient
+def _(ctx: Node, g: Any) -> Any:
+    return triu(g, diagonal=ctx.params.get("diagonal", 0))
