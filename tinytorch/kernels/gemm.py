@@ -20,20 +20,23 @@ import numpy as np
 from tinytorch.kernels._jit import bind, kernel
 from tinytorch.kernels.memory import empty
 from tinytorch.kernels.packing import (
+    PANEL,
     data_address,
     entries,
     first_length,
     matrix,
     pack_columns,
     pack_rows,
+    panel_bytes,
     rounded,
+    row_panel_bytes,
 )
 from tinytorch.kernels.parallel import ASK, address_of, on_all_threads
-from tinytorch.kernels.simd import ROWS, VECTOR_BYTES, VECTORS, size_of, tile
+from tinytorch.kernels.simd import ROWS, VECTOR_BYTES, size_of, tile
 
-PANEL = VECTORS * VECTOR_BYTES  # bytes of a row of the register tile
-DEPTH = 1024  # bytes of k in a block: 256 float32, so that a row panel of a takes 12 of 32 KiB
-WIDTH = 2048  # bytes of n in a block: DEPTH x WIDTH is half a second-level cache of 1 MiB
+DEPTH = 1536  # bytes of k in a block: 384 float32, so that a row panel of a takes 18 of 32 KiB
+WIDTH = 2048  # bytes of n in a block, which then takes 3/4 of a second-level cache of 1 MiB
+GROUP = 4  # row panels of a packed at a time: fewer pages to look up where a is transposed
 DIRECT_ROWS = 48  # with fewer rows of c, packing b costs more than it gains
 DIRECT_COLUMNS = 128  # with fewer columns of c, packing a costs more than it gains
 PARALLEL_WORK = 200_000  # multiply-adds from which two threads beat one
@@ -70,10 +73,10 @@ def _column_parts(rows, columns, batch, parts, lanes):
 
 @kernel(inline=True)
 def _bytes_needed(k, columns, lanes, size):
-    """Bytes that one thread needs: a row panel of a, and a block of b with a vector's worth of slack rows."""
+    """Bytes that one thread needs: a group of row panels of a, and a block of b with slack at the end."""
     kc = rounded(_even(k, DEPTH // size), lanes)
-    nc = rounded(min(columns, WIDTH // size), lanes)
-    return ((kc + lanes) * (rounded(ROWS, lanes) + nc) * size + 64) // 64 * 64
+    panels = (min(columns, WIDTH // size) * size + PANEL - 1) // PANEL
+    return GROUP * row_panel_bytes(kc, size) + panels * panel_bytes(kc) + lanes * PANEL
 
 
 def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
@@ -104,8 +107,10 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
         bias, bias_col = data_address(start_id), size
     panel = PANEL // size
     kc = rounded(_even(k, DEPTH // size), lanes)
+    ar_copy, ak_copy = size, size
+    group = 1 if a_k == size else GROUP
     nc = min(WIDTH // size, rounded(_even(right - left, WIDTH // size), panel))
-    b_copy = a_copy + rounded(ROWS, lanes) * (kc + lanes) * size
+    b_copy = a_copy + GROUP * row_panel_bytes(kc, size)
     for j0 in range(left, right, nc):
         columns = min(nc, right - j0)
         row = first
@@ -114,40 +119,36 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
             i0 = row - entry * m
             height = min(m - i0, last - row)
             row += height
-            pack_b = b_col != size or height >= DIRECT_ROWS
-            row_panels = (height + ROWS - 1) // ROWS
-            c_entry_at = c + entry * c_entry
+            direct = 0  # columns of b that are read in place: the tile wants whole vectors
+            if b_col == size and height < DIRECT_ROWS:
+                direct = columns if columns % lanes == 0 else columns // panel * panel
+            tall = _even(height, ROWS)
             for k0 in range(0, k, kc):
                 depth = min(kc, k - k0)
                 b_block = b + entry * b_entry + k0 * b_k + j0 * b_col
-                for j in range(0, columns, panel):
-                    width = min(panel, columns - j)
-                    if pack_b or width % lanes:  # the tile reads whole vectors of b
-                        pack_columns(
-                            b_block + j * b_col,
-                            b_k,
-                            b_col,
-                            depth,
-                            width,
-                            b_copy + j * depth * size,
-                            ZERO,
-                            size,
-                        )
+                if direct < columns:
+                    pack_columns(
+                        b_block + direct * b_col, b_k, b_col, depth, columns - direct, b_copy, ZERO, size
+                    )
                 low = ZERO if relu and k0 + kc >= k else LOWEST
-                for p in range(row_panels):
-                    i = i0 + p * height // row_panels
-                    rows = i0 + (p + 1) * height // row_panels - i
-                    a_panel = a + entry * a_entry + i * a_row + k0 * a_k
-                    ar, ak = a_row, a_k
+                for i in range(i0, i0 + height, tall):
+                    rows = min(tall, i0 + height - i)
+                    a_panel, ar, ak = a + entry * a_entry + i * a_row + k0 * a_k, a_row, a_k
                     if columns >= DIRECT_COLUMNS:
-                        ar, ak = pack_rows(a_panel, a_row, a_k, rows, depth, a_copy, ZERO, size)
-                        a_panel = a_copy
-                    c_panel = c_entry_at + i * c_row + j0 * size
+                        nth = (i - i0) // tall % group
+                        if nth == 0:
+                            many = min(group * tall, i0 + height - i)
+                            ar_copy, ak_copy = pack_rows(
+                                a_panel, a_row, a_k, many, tall, depth, a_copy, ZERO, size
+                            )
+                        a_panel, ar, ak = a_copy + nth * row_panel_bytes(depth, size), ar_copy, ak_copy
+                    c_panel = c + entry * c_entry + i * c_row + j0 * size
                     for j in range(0, columns, panel):
                         width = min(panel, columns - j)
                         b_panel, bk = b_block + j * size, b_k
-                        if pack_b or width % lanes:
-                            b_panel, bk = b_copy + j * depth * size, rounded(width, lanes) * size
+                        if j >= direct:
+                            b_panel = b_copy + (j - direct) // panel * panel_bytes(depth)
+                            bk = rounded(width, lanes) * size
                         c_at = c_panel + j * size
                         start, start_row = c_at, c_row
                         if from_bias and k0 == 0:

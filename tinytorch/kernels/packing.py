@@ -9,7 +9,18 @@ The caller holds the arrays while the kernel runs.
 from __future__ import annotations
 
 from tinytorch.kernels._jit import kernel
-from tinytorch.kernels.simd import VECTOR_BYTES, copy_element, copy_vector, transpose, word
+from tinytorch.kernels.simd import (
+    ROWS,
+    VECTOR_BYTES,
+    VECTORS,
+    copy_element,
+    copy_vector,
+    prefetch,
+    transpose,
+    word,
+)
+
+PANEL = VECTORS * VECTOR_BYTES  # bytes of a row of the register tile
 
 _HEAD = object.__basicsize__  # of the struct's fields: data, nd, dimensions, strides, eight bytes each
 _DATA, _NDIM, _DIMENSIONS, _STRIDES = _HEAD, _HEAD + 8, _HEAD + 16, _HEAD + 24
@@ -63,49 +74,94 @@ def rounded(count, lanes):
 
 
 @kernel(inline=True)
-def pack_columns(b, b_k, b_col, k, columns, target, like, size):
-    """Lay out b (k, columns) as rows of whole vectors; what pads the last vector is never used.
-
-    Up to a vector's worth of rows is written past the last.
-    """
+def _copy_row(count, source, target, ahead, like, size):
+    """Copy `count` neighbours by whole vectors, and fetch what lies `ahead` bytes further for the next time."""
     lanes = VECTOR_BYTES // size
-    width = rounded(columns, lanes) * size
-    if b_col == size:
-        for step in range(k):
-            for j in range(0, columns, lanes):
-                copy_vector(columns - j, b + step * b_k + j * size, target + step * width + j * size, like)
-    elif b_k == size:
-        for j in range(0, columns, lanes):
-            count = min(lanes, columns - j)
-            for step in range(0, k, lanes):
-                source = b + j * b_col + step * size
-                transpose(
-                    count, min(lanes, k - step), source, b_col, target + step * width + j * size, width, like
-                )
-    else:
-        for step in range(k):
-            for j in range(rounded(columns, lanes)):
-                source = b + step * b_k + min(j, columns - 1) * b_col
-                copy_element(source, target + step * width + j * size, like)
+    for i in range(0, count - lanes + 1, lanes):
+        copy_vector(lanes, source + i * size, target + i * size, like)
+        if ahead:
+            prefetch(source + i * size + ahead)
+    rest = count % lanes
+    if rest:
+        done = (count - rest) * size
+        copy_vector(rest, source + done, target + done, like)
+        if ahead:
+            prefetch(source + done + ahead)
 
 
 @kernel(inline=True)
-def pack_rows(a, a_row, a_k, rows, k, target, like, size):
-    """Copy a (rows, k) so that it stays in the first cache; returns the copy's (row stride, k stride)."""
+def panel_bytes(k):
+    """Distance of packed panels of b; the row more keeps them off each other's cache sets."""
+    return (k + 1) * PANEL
+
+
+@kernel(inline=True)
+def pack_columns(b, b_k, b_col, k, columns, target, like, size):
+    """Lay out b (k, columns) in panels as wide as the tile, row after row; the last may be fewer vectors wide.
+
+    What pads the last vector is never used.  Up to a vector's worth of rows is written past the last.
+    """
     lanes = VECTOR_BYTES // size
+    wide = PANEL // size
+    if b_col == size:
+        for step in range(k):  # a whole row before the next: few pages, whatever the stride
+            there = target
+            for j in range(0, columns, wide):
+                count = min(wide, columns - j)
+                row = there + step * rounded(count, lanes) * size
+                _copy_row(count, b + step * b_k + j * size, row, 0, like, size)
+                there += panel_bytes(k)
+        return
+    for j in range(0, columns, wide):
+        panel = target + j // wide * panel_bytes(k)
+        width = rounded(min(wide, columns - j), lanes) * size
+        for first in range(j, min(j + wide, columns), lanes):
+            count = min(lanes, columns - first)
+            here, there = b + first * b_col, panel + (first - j) * size
+            if b_k == size:
+                for step in range(0, k, lanes):
+                    deep = min(lanes, k - step)
+                    transpose(count, deep, here + step * size, b_col, there + step * width, width, like)
+            else:
+                for step in range(k):
+                    for i in range(count):
+                        copy_element(here + step * b_k + i * b_col, there + step * width + i * size, like)
+
+
+@kernel(inline=True)
+def pack_rows(a, a_row, a_k, rows, tall, k, target, like, size):
+    """Copy a (rows, k) into panels of `tall` rows; returns the (row stride, k stride) in a panel.
+
+    A panel takes `row_panel_bytes`.
+    """
+    lanes = VECTOR_BYTES // size
+    stride = rounded(ROWS, lanes) * size
+    panel = row_panel_bytes(k, size)
     if a_k == size:
         stride = (rounded(k, lanes) + lanes) * size  # the vector more keeps rows off each other's cache sets
-        for i in range(rows):
-            for step in range(0, k, lanes):
-                copy_vector(k - step, a + i * a_row + step * size, target + i * stride + step * size, like)
+        for first in range(0, rows, tall):
+            for i in range(first, min(first + tall, rows)):
+                _copy_row(k, a + i * a_row, target + (i - first) * stride, rows * a_row, like, size)
+            target += panel
         return stride, size
-    stride = rounded(rows, lanes) * size
-    if a_row == size:
-        for step in range(k):
-            for i in range(0, rows, lanes):
-                copy_vector(rows - i, a + step * a_k + i * size, target + step * stride + i * size, like)
-    else:
-        for step in range(k):
-            for i in range(rows):
-                copy_element(a + i * a_row + step * a_k, target + step * stride + i * size, like)
+    for step in range(k):
+        here, there = a + step * a_k, target + step * stride
+        for first in range(0, rows, tall):
+            count = min(tall, rows - first)
+            if a_row == size:
+                prefetch(here + rows * size)
+                for i in range(0, ROWS, lanes):
+                    copy_vector(count - i, here + i * size, there + i * size, like)
+            else:
+                for i in range(count):
+                    copy_element(here + i * a_row, there + i * size, like)
+            here += tall * a_row
+            there += panel
     return size, stride
+
+
+@kernel(inline=True)
+def row_panel_bytes(k, size):
+    """Room for a row panel of a in either of its layouts."""
+    lanes = VECTOR_BYTES // size
+    return (rounded(k, lanes) + lanes) * rounded(ROWS, lanes) * size

@@ -81,9 +81,11 @@ class _Emitter:
         return self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), everywhere)
 
     def below(self, count: ir.Value) -> ir.Value:
-        """The mask of the first `count` lanes."""
-        lanes = ir.Constant(ir.VectorType(_i64, self.lanes), list(range(self.lanes)))
-        return self.builder.icmp_signed("<", lanes, self.splat(count))
+        """The mask of the first `count` lanes: none when negative, all when there are more."""
+        most = ir.Constant(_i64, self.lanes)
+        count = self.builder.select(self.builder.icmp_signed("<", count, most), count, most)
+        lanes = ir.Constant(ir.VectorType(_i32, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", lanes, self.splat(self.builder.trunc(count, _i32)))
 
     def load(self, pointer: ir.Value) -> ir.Value:
         value = self.builder.load(pointer)
@@ -108,6 +110,11 @@ class _Emitter:
         """One fused instruction where the processor has it; SSE2 multiplies, then adds."""
         fused = self.function(f"llvm.fmuladd.{self.suffix}", self.vector, *[self.vector] * 3)
         return self.builder.call(fused, [x, y, z])
+
+    def prefetch(self, pointer: ir.Value, level: int) -> None:
+        """Ask for the cache line at the i8 `pointer`, which may lie outside of any array."""
+        fetch = self.function("llvm.prefetch.p0i8", ir.VoidType(), pointer.type, _i32, _i32, _i32)
+        self.builder.call(fetch, [pointer, *(ir.Constant(_i32, x) for x in (0, 4 - level, 1))])
 
 
 def _begin(module: ir.Module, name: str, arguments: list[ir.Type]) -> ir.Function:
@@ -143,6 +150,9 @@ def _tile_function(module: ir.Module, rows: int, vectors: int, size: int) -> ir.
         + [emit.masked_load(vector_at(row, vectors - 1), mask)]
         for row in rows_of(start, start_row)
     ]
+    for row in rows_of(c, c_row):  # the tile to the right is the next
+        for j in range(vectors):
+            emit.prefetch(builder.gep(row, [ir.Constant(_i64, (VECTORS + j) * VECTOR_BYTES)]), 1)
     a_rows = rows_of(a, a_row)
     entry, loop, done = builder.block, function.append_basic_block("k"), function.append_basic_block("end")
     builder.branch(loop)
@@ -195,6 +205,7 @@ def _transpose_function(module: ir.Module, size: int) -> ir.Function:
     mask, last = emit.below(columns), builder.sub(rows, ir.Constant(_i64, 1))
     lines = []
     for i in range(lanes):
+        emit.prefetch(builder.gep(source, [builder.mul(source_row, ir.Constant(_i64, lanes + i))]), 2)
         index = ir.Constant(_i64, i)
         index = builder.select(builder.icmp_signed("<", index, rows), index, last)
         lines.append(emit.masked_load(emit.at(source, builder.mul(index, source_row)), mask))
@@ -281,6 +292,14 @@ if JIT:
         return types.void(types.intp, types.intp, like), codegen
 
     @intrinsic
+    def prefetch(_, address):
+        def codegen(context, builder, signature, arguments):
+            _Emitter(builder, 4).prefetch(builder.inttoptr(arguments[0], _i8.as_pointer()), 2)
+            return context.get_dummy_value()
+
+        return types.void(types.intp), codegen
+
+    @intrinsic
     def size_of(_, like):
         size = _size(like)
         return types.intp(like), lambda context, builder, signature, arguments: ir.Constant(_i64, size)
@@ -327,6 +346,9 @@ else:
 
     def copy_element(source: int, target: int, like: Any) -> None:
         _elements(target, 1, like)[:] = _elements(source, 1, like)
+
+    def prefetch(address: int) -> None:
+        """Nothing to do in Python."""
 
     def size_of(like: Any) -> int:
         return like.itemsize
