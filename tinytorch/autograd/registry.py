@@ -69,9 +69,11 @@ class Op:
     forward: Callable[..., Any]
     saves: tuple[int, ...] = ()
     saves_output: bool = False
+    output_if: str | None = None
     extras: bool = False
     view: bool = False
     differentiable: bool = True
+    constants: tuple[int, ...] = ()
     cost: Callable[..., float] | None = None
     samples: Callable[[Any], list[Sample]] | None = None
     refuses: Callable[[Any], list[Refusal]] | None = None
@@ -126,9 +128,11 @@ def op(
     """Register `function` (ndarrays and parameters in, an ndarray out) as a differentiable operation.
 
     saves: what the gradient rule reads: "output", argument positions, or both as ("output", 0).
+    output_if: the output is saved only where the parameter of this name is set.
     extras: the function returns `(out, extras)`; the rule finds the second as `ctx.extras`.
     view: the result may share memory with the first argument.
     differentiable: False for operations without a gradient, which cut the graph.
+    constants: positions of arguments that have no gradient, so that one which requires it is refused.
     cost: `cost(*arrays, out=..., **params) -> FLOPs`.
     samples, refuses, reference, oracle: what the registry-driven tests use; `oracle(torch, *args, **params)`.
     """
@@ -276,6 +280,11 @@ def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: An
             needs.append(False)
             edges.append(None)
             continue
+        if op.constants and len(needs) in op.constants:
+            raise RuntimeError(
+                f"{op.name}: expected argument {len(needs)}, of shape {t.shape}, to be a constant, got one "
+                "that requires a gradient, which this operation does not have. Use .detach()."
+            )
         needs.append(True)
         if t._base is not None and t._seen != t._counter[1]:
             raise RuntimeError(
@@ -292,7 +301,7 @@ def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: An
         node.saved = {i: (t, 0 if t._counter is None else t._counter[0]) for i, t in kept if t is not None}
     else:
         node.saved = None
-    if op.saves_output:
+    if op.saves_output and (op.output_if is None or params.get(op.output_if)):
         node.out = result._data
         if result._counter is None:
             result._counter = [0, 0]

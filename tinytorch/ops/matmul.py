@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,51 @@ def _batches(s: Any) -> list[Sample]:
         Sample(s(2, 3, 4), s(4, 5)),
         Sample(s(3, 4), s(2, 4, 5)),
         Sample(s(2, 1, 3, 4), s(5, 4, 2)),
+        Sample(s(1, 3, 4), s(2, 4, 5)),
+        Sample(s(2, 2, 3, 4), s(2, 2, 4, 5)),
+        Sample(s(0, 3, 4), s(4, 5)),
         Sample(s(3, 0), s(0, 2)),
         Sample(s(0, 3), s(3, 2)),
     ]
+
+
+def _product(a: Array, b: Array) -> Array:
+    """`a @ b` of matrices or batches of them, which broadcast; transposes are read through strides."""
+    if a.dtype.kind != "f":
+        return a @ b
+    if b.ndim == 2:
+        if a.ndim == 2:
+            return kernels.gemm(a, b)
+        return kernels.gemm(_as_rows(a), b).reshape(*a.shape[:-1], b.shape[1])
+    lead = a.shape[:-2]
+    if lead != b.shape[:-2]:
+        lead = _common_batches(a, b)
+    batches = math.prod(lead)
+    a, b = (x if x.ndim == 3 and len(lead) == 1 else _as_batch(x, lead, batches) for x in (a, b))
+    return kernels.bmm(a, b).reshape(*lead, a.shape[1], b.shape[2])
+
+
+def _common_batches(a: Array, b: Array) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise ValueError(
+            f"matmul: batches {a.shape[:-2]} and {b.shape[:-2]} do not broadcast (shapes {a.shape} and {b.shape})"
+        ) from None
+
+
+def _as_rows(x: Array) -> Array:
+    """All axes but the last as one."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def _as_batch(x: Array, lead: tuple[int, ...], batches: int) -> Array:
+    """The matrices of `x`, repeated to the batch shape `lead`, as one batch; a single matrix is not copied."""
+    if x.ndim == 2 or x.shape[:-2] == (1,) * (x.ndim - 2):
+        return x.reshape(1, *x.shape[-2:]) if batches else np.empty((0, *x.shape[-2:]), x.dtype)
+    if x.shape[:-2] != lead:
+        x = np.broadcast_to(x, (*lead, *x.shape[-2:]))
+    return x.reshape(batches, *x.shape[-2:])
 
 
 @op(
@@ -37,6 +80,7 @@ def _batches(s: Any) -> list[Sample]:
     samples=_batches,
     refuses=lambda s: [
         Refusal((s(3, 4), s(5, 2)), {}, ValueError, r"matmul: .* \(3, 4\) and \(5, 2\).*4 columns.*5 rows"),
+        Refusal((s(2, 3, 4), s(3, 4, 2)), {}, ValueError, r"matmul: batches \(2,\) and \(3,\) do not broadcast"),
     ],
     reference=np.matmul,
     oracle=lambda t, a, b: a @ b,
@@ -49,17 +93,17 @@ def matrix_product(a: Array, b: Array, /) -> Array:
             f"matmul: shapes {a.shape} and {b.shape} do not fit: the first has {a.shape[-1]} columns, "
             f"the second {b.shape[-2]} rows. Expected them to be equal; is a transpose missing?"
         )
-    if a.dtype.kind != "f":
-        return a @ b
-    return kernels.gemm(a, b) if a.ndim == b.ndim == 2 else kernels.bmm(a, b)
+    return _product(a, b)
 
 
 @matrix_product.gradient
 def _(ctx: Node, g: Any) -> Any:
-    return (
-        matmul_grad_a(g, ctx[1]) if ctx.needs[0] else None,
-        matmul_grad_b(ctx[0], g) if ctx.needs[1] else None,
-    )
+    a, b = ctx[0], ctx[1]
+    if b.ndim == 2 < a.ndim:  # one matrix for all rows: one product, not a batch of them to be added up
+        a, rows = a.reshape((-1, a.shape[-1])) if ctx.needs[1] else a, g.reshape((-1, g.shape[-1]))
+    else:
+        rows = g
+    return matmul_grad_a(g, b) if ctx.needs[0] else None, matmul_grad_b(a, rows) if ctx.needs[1] else None
 
 
 @op(
@@ -71,8 +115,7 @@ def _(ctx: Node, g: Any) -> Any:
 )
 def matmul_grad_a(g: Array, b: Array, /) -> Array:
     """`g @ b^T`: the gradient of `a @ b` to `a`. The transpose is read through strides."""
-    g, b = promote(g, b)
-    return kernels.gemm_grad_a(g, b) if g.ndim == b.ndim == 2 else kernels.bmm_grad_a(g, b)
+    return _product(*promote(g, np.swapaxes(b, -1, -2)))
 
 
 @matmul_grad_a.gradient
@@ -92,8 +135,7 @@ def _(ctx: Node, h: Any) -> Any:
 )
 def matmul_grad_b(a: Array, g: Array, /) -> Array:
     """`a^T @ g`: the gradient of `a @ b` to `b`. The transpose is read through strides."""
-    a, g = promote(a, g)
-    return kernels.gemm_grad_b(a, g) if a.ndim == g.ndim == 2 else kernels.bmm_grad_b(a, g)
+    return _product(*promote(np.swapaxes(a, -1, -2), g))
 
 
 @matmul_grad_b.gradient
@@ -106,6 +148,7 @@ def _(ctx: Node, h: Any) -> Any:
 
 @op(
     saves=("output", 0, 1),
+    output_if="activation",
     cost=lambda x, weight, bias=None, out=None, activation=None: 2.0 * out.size * weight.shape[1]
     + (out.size if bias is not None else 0)
     + (out.size if activation else 0),
@@ -145,8 +188,7 @@ def linear(x: Array, weight: Array, bias: Array | None, /, activation: str | Non
         bias = bias.astype(weight.dtype)
     if x.ndim == 2:
         return kernels.gemm(x, weight.T, bias, activation)
-    rows = x.reshape(-1, x.shape[-1]) if x.size else np.empty((int(np.prod(x.shape[:-1])), x.shape[-1]), x.dtype)
-    return kernels.gemm(rows, weight.T, bias, activation).reshape(*x.shape[:-1], weight.shape[0])
+    return kernels.gemm(_as_rows(x), weight.T, bias, activation).reshape(*x.shape[:-1], weight.shape[0])
 
 
 @linear.gradient
@@ -154,15 +196,14 @@ def _(ctx: Node, g: Any) -> Any:
     x, weight = ctx[0], ctx[1]
     if ctx.params.get("activation") == "relu":
         g = relu_grad(g, ctx.output)
-    if g.ndim != 2:
-        g_rows, x_rows = g.reshape((-1, weight.shape[0])), x.reshape((-1, weight.shape[1]))
-    else:
-        g_rows, x_rows = g, x
-    return (
-        matrix_product(g_rows, weight).reshape(x.shape) if ctx.needs[0] else None,
-        matmul_grad_b(g_rows, x_rows) if ctx.needs[1] else None,
-        g_rows.sum(0) if ctx.needs[2] else None,
-    )
+    shape = x.shape
+    if len(shape) != 2:
+        g, x = g.reshape((-1, weight.shape[0])), x.reshape((-1, weight.shape[1]))
+    needs_x, needs_weight, needs_bias = ctx.needs
+    g_x = matrix_product(g, weight) if needs_x else None
+    if needs_x and len(shape) != 2:
+        g_x = g_x.reshape(shape)
+    return g_x, matmul_grad_b(g, x) if needs_weight else None, g.sum(0) if needs_bias else None
 
 
 def matmul(a: Any, b: Any) -> Any:
