@@ -44,11 +44,15 @@ class Call:
     smooth: bool
 
     def tensors(self, requires_grad: bool = False) -> list[Any]:
-        """The arguments as tensors around the same memory; floating point ones may ask for a gradient."""
-        return [
-            tt.Tensor(a, requires_grad=requires_grad and is_float(a)) if isinstance(a, np.ndarray) else a
-            for a in self.args
-        ]
+        """The arguments as tensors around the same memory; those that have a gradient may ask for it."""
+        tensors = [tt.Tensor(a) if isinstance(a, np.ndarray) else a for a in self.args]
+        for i, t in enumerate(tensors):
+            if requires_grad and self.has_gradient(i):
+                t.requires_grad_()
+        return tensors
+
+    def has_gradient(self, i: int) -> bool:
+        return is_float(self.args[i]) and i not in self.op.constants
 
     def run(self, requires_grad: bool = False) -> Any:
         return self.op(*self.tensors(requires_grad), **self.params)
@@ -59,7 +63,7 @@ class Call:
 
     @property
     def differentiable(self) -> bool:
-        return self.op.differentiable and any(is_float(a) for a in self.args)
+        return self.op.differentiable and any(map(self.has_gradient, range(len(self.args))))
 
 
 def is_float(value: Any) -> bool:
@@ -91,7 +95,7 @@ def samples(wanted: Callable[[Call], bool] = lambda _: True) -> list[Any]:
 
 
 def gradients(call: Call, cotangent: Callable[[np.ndarray], np.ndarray] = np.array) -> tuple[Any, list[Any]]:
-    """The result, and the gradient of each floating point argument (None for the others).
+    """The result, and the gradient of each argument that has one (None for the others).
 
     The result is weighted by the same random numbers every time, laid out as `cotangent` does it.
     """

@@ -52,10 +52,24 @@ def test_refuses_kindly(op):
 @every_sample
 def test_cost(op, i):
     c = call(op, i)
-    flops, moved = op.flops_and_bytes(c.args, c.params, c.run()._data)
+    arrays = [a if a is None else np.asarray(a) for a in c.args]
+    flops, moved = op.flops_and_bytes(arrays, c.params, c.run()._data)
     assert flops >= 0
     assert math.isfinite(flops)
     assert moved >= 0
+
+
+@every_sample
+def test_refuses_a_gradient_of_a_constant(op, i):
+    c = call(op, i)
+    for position in op.constants:
+        if is_float(c.args[position]):
+            tensors = c.tensors()
+            tensors[position].requires_grad_()
+            with pytest.raises(
+                RuntimeError, match=rf"{op.name}: expected argument {position}, .* a constant"
+            ):
+                op(*tensors, **c.params)
 
 
 # --- values ---------------------------------------------------------------------------------------------

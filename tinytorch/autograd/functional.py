@@ -269,7 +269,7 @@ def _jacobian_of(y: Tensor, xs: Sequence[Tensor], create_graph: bool, strict: bo
         return [new_tensor(np.zeros(y.shape + x.shape, x.dtype)) for x in xs]
     columns = zip(*rows, strict=True)
     return [
-        ops.cat(*[g.reshape(1, x._data.size) for g in column], dim=0).reshape(y.shape + x.shape)
+        ops.cat([g.reshape(1, x._data.size) for g in column]).reshape(y.shape + x.shape)
         for x, column in zip(xs, columns, strict=True)
     ]
 

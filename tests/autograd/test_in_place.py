@@ -1,0 +1,133 @@
+"""In-place changes: allowed where the gradient stays right, refused with the reason where it does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinytorch as tt
+
+
+def leaf(*values: float) -> tt.Tensor:
+    return tt.Tensor(np.array(values), requires_grad=True)
+
+
+def test_an_argument_changed_after_use_is_refused():
+    x = leaf(1.0, 2.0)
+    y = (x * x).sum()
+    with tt.no_grad():
+        x += 1.0
+    with pytest.raises(
+        RuntimeError,
+        match=r"'mul': its argument [01], of shape \(2,\), was changed in place after the operation used it "
+        r"\(version 1, expected 0\).*\.clone\(\)",
+    ):
+        y.backward()
+
+
+def test_a_result_changed_after_it_was_saved_is_refused():
+    y = leaf(1.0, 2.0).exp()
+    y += 1.0
+    with pytest.raises(RuntimeError, match=r"'exp': its result, of shape \(2,\), was changed in place"):
+        y.sum().backward()
+
+
+def test_a_change_through_a_view_counts():
+    x = leaf(1.0, 2.0)
+    y = x * 1.0
+    z = (y * y).sum()
+    with tt.no_grad():
+        y[:1] += 5.0
+    with pytest.raises(RuntimeError, match="changed in place after the operation used it"):
+        z.backward()
+
+
+def test_a_change_through_detach_counts():
+    x = leaf(1.0, 2.0)
+    z = (x * x).sum()
+    x.detach().add_(1.0)
+    with pytest.raises(RuntimeError, match="changed in place after the operation used it"):
+        z.backward()
+
+
+def test_a_change_through_data_assignment_counts():
+    x = leaf(1.0, 2.0)
+    z = (x * x).sum()
+    x.data = np.array([5.0, 6.0])
+    with pytest.raises(RuntimeError, match="changed in place after the operation used it"):
+        z.backward()
+
+
+def test_what_no_gradient_needs_may_change():
+    x = leaf(1.0, 2.0)
+    y = x + 1.0
+    y *= 3.0
+    y += 1.0
+    y.sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+
+
+def test_a_leaf_cannot_be_changed_while_recording():
+    x = leaf(1.0)
+    with pytest.raises(RuntimeError, match=r"a leaf that requires a gradient cannot be changed.*no_grad\(\)"):
+        x += 1.0
+    with pytest.raises(RuntimeError, match="a leaf that requires a gradient cannot be changed"):
+        x[0] = 3.0
+
+
+def test_a_leaf_is_updated_inside_no_grad():
+    x = leaf(1.0)
+    (x * 2.0).sum().backward()
+    with tt.no_grad():
+        x -= 0.5 * x.grad
+    assert x.tolist() == [0.0]
+    assert x.requires_grad
+    assert x.is_leaf
+
+
+def test_assignment_into_a_result_is_recorded():
+    x, v = leaf(1.0, 2.0, 3.0), leaf(10.0)
+    y = x * 2.0
+    y[1:2] = v * 3.0
+    (y * tt.Tensor(np.array([1.0, 10.0, 100.0]))).sum().backward()
+    assert y.tolist() == [2.0, 30.0, 6.0]
+    assert x.grad.tolist() == [2.0, 0.0, 200.0]
+    assert v.grad.tolist() == [30.0]
+
+
+def test_assignment_into_a_constant_makes_it_part_of_the_graph():
+    buffer, v = tt.Tensor(np.zeros(3)), leaf(2.0)
+    buffer[1:2] = v * v
+    assert buffer.requires_grad
+    buffer.sum().backward()
+    assert v.grad.tolist() == [4.0]
+
+
+def test_a_recorded_change_through_a_view_is_refused():
+    y = leaf(1.0, 2.0) * 1.0
+    view = y[:1]
+    with pytest.raises(RuntimeError, match=r"this tensor is a view.*Assign to the base"):
+        view += leaf(1.0)
+
+
+def test_a_view_from_before_a_recorded_change_is_refused():
+    y = leaf(1.0, 2.0) * 1.0
+    view = y[:1]
+    y *= leaf(3.0, 4.0) * 0.0 + 2.0
+    expected = r"this view, of shape \(1,\), was taken before its base was changed"
+    with pytest.raises(RuntimeError, match=expected):
+        view.exp()
+    assert y[:1].exp().requires_grad
+
+
+def test_in_place_cannot_broadcast_its_target():
+    x = tt.Tensor(np.ones(3))
+    with pytest.raises(RuntimeError, match=r"expected a result of this tensor's shape \(3,\), got \(2, 3\)"):
+        x += tt.Tensor(np.ones((2, 3)))
+
+
+def test_in_place_cannot_lower_the_kind_of_number():
+    x = tt.tensor([1, 2])
+    expected = "a result of dtype float32 cannot be stored in one of dtype int64"
+    with pytest.raises(RuntimeError, match=expected):
+        x += 0.5
