@@ -78,5 +78,8 @@ def _receive(worker: _Worker) -> Any:
 
 
 def _brief(indices: Any) -> str:
-    text = str(list(indices)[:8] if hasattr(indices, "__iter__") else indices)
-    return f"{text[:-1]}, ...]" if hasattr(indices, "__len__") and len(indices) > 8 else text
+    """The indices of a batch, or the first of many."""
+    if not hasattr(indices, "__iter__"):
+        return str(indices)
+    numbers = [str(index) for index in indices]
+    return f"[{', '.join(numbers[:8])}{', ...' if len(numbers) > 8 else ''}]"

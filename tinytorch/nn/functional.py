@@ -84,7 +84,7 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
 
     >>> import tinytorch as tt
     >>> normalize(tt.tensor([[3.0, 4.0]]))
-    tensor([[0.6000, 0.8000]])
+    tensor([[0.6, 0.8]])
     """
     size = input.abs()
     norm = (

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinytorch import ops
 from tinytorch.autograd.registry import new_tensor
+from tinytorch.kernels.optim import grad_norm
 from tinytorch.tensor import Tensor
 
 
@@ -27,16 +28,13 @@ def _norm(arrays: list[np.ndarray], norm_type: float) -> float:
     if norm_type == math.inf:
         return max((float(np.abs(a).max()) for a in arrays if a.size), default=0.0)
     if norm_type == 2.0:
-        # In float64: a thousand gradients of 1e20 are no reason for an infinity.
-        return math.sqrt(math.fsum(_sum_of_squares(a) for a in arrays))
+        by_dtype: dict[np.dtype, list[np.ndarray]] = {}
+        for array in arrays:
+            by_dtype.setdefault(array.dtype, []).append(np.ascontiguousarray(array))
+        return math.hypot(*(grad_norm(same) for same in by_dtype.values()))
     return math.fsum(float((np.abs(a.astype(np.float64)) ** norm_type).sum()) for a in arrays) ** (
         1.0 / norm_type
     )
-
-
-def _sum_of_squares(array: np.ndarray) -> float:
-    flat = array.reshape(-1).astype(np.float64)
-    return float((flat * flat).sum())
 
 
 def clip_grad_norm_(

@@ -31,7 +31,7 @@ class Adam(Optimizer):
     >>> (w * w).sum().backward()
     >>> optimizer.step()
     >>> w
-    tensor([0.9000], requires_grad=True)
+    tensor([0.9], requires_grad=True)
     """
 
     state_names: tuple[str, ...] = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")

@@ -28,7 +28,7 @@ class SGD(Optimizer):
     >>> (w * w).sum().backward()
     >>> optimizer.step()
     >>> w
-    tensor([0.8000], requires_grad=True)
+    tensor([0.8], requires_grad=True)
     """
 
     state_names = ("momentum_buffer",)

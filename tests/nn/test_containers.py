@@ -1,0 +1,170 @@
+"""Sequential with its fused pairs, ModuleList, ModuleDict, ParameterList."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+import tinytorch as tt
+from tinytorch import nn
+from tinytorch.autograd.registry import observers
+
+
+@pytest.fixture
+def ops_called():
+    """Names of the ops that are carried out, with their activation."""
+    names = []
+
+    def note(op, inputs, params, result):
+        names.append(op.name + (f"+{params['activation']}" if params.get("activation") else ""))
+
+    observers.append(note)
+    yield names
+    observers.remove(note)
+
+
+def test_linear_and_relu_become_one_operation(ops_called):
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.Sigmoid(), nn.ReLU())
+    model(tt.ones(2, 3))
+    assert ops_called == ["linear+relu", "linear", "sigmoid", "relu"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(5,), (7, 5), (64, 5), (2, 3, 5)])
+def test_fused_gives_the_same_bits(shape, dtype):
+    tt.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 33), nn.ReLU(), nn.Linear(33, 3)).to(dtype)
+    x = tt.randn(*shape).to(dtype).requires_grad_()
+    fused = model(x)
+    fused.sum().backward()
+    gradients = [p.grad.numpy().copy() for p in (x, *model.parameters())]
+    x.grad = None
+    model.zero_grad()
+    apart = model[2](model[1](model[0](x)))
+    apart.sum().backward()
+    assert np.array_equal(fused.detach().numpy(), apart.detach().numpy())
+    for ours, p in zip(gradients, (x, *model.parameters()), strict=True):
+        assert np.array_equal(ours, p.grad.numpy())
+
+
+def test_a_hook_or_a_subclass_ends_the_fusing(ops_called):
+    class MyReLU(nn.ReLU):
+        pass
+
+    seen = []
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2), MyReLU())
+    model(tt.ones(2, 3))
+    assert ops_called == ["linear+relu", "linear", "relu"]
+    ops_called.clear()
+    with model[0].register_forward_hook(lambda m, args, out: seen.append(out)):
+        model(tt.ones(2, 3))
+    assert ops_called == ["linear", "relu", "linear", "relu"]
+    assert len(seen) == 1
+
+
+def test_a_patched_forward_is_called(ops_called):
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    model[1].forward = lambda x: x
+    model(tt.ones(2, 3))
+    assert ops_called == ["linear"]
+
+
+def test_the_plan_follows_changes(ops_called):
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    model(tt.ones(2, 3))
+    model[1] = nn.Tanh()
+    model(tt.ones(2, 3))
+    model.append(nn.Linear(4, 1))
+    assert model(tt.ones(2, 3)).shape == (2, 1)
+    assert ops_called == ["linear+relu", "linear", "tanh", "linear", "tanh", "linear"]
+
+
+def test_a_copy_has_a_plan_of_its_own():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    x = tt.ones(2, 3)
+    before = model(x).detach().numpy().copy()
+    other = copy.deepcopy(model)
+    other[0].weight._data[:] = 0
+    other[0].bias._data[:] = 0
+    assert not other(x).detach().numpy().any()
+    assert np.array_equal(model(x).detach().numpy(), before)
+
+
+def test_sequential_is_a_list():
+    layers = [nn.Linear(2, 2), nn.ReLU(), nn.Tanh()]
+    model = nn.Sequential(*layers)
+    assert len(model) == 3
+    assert list(model) == layers
+    assert model[-1] is layers[2]
+    assert list(model[1:]) == layers[1:]
+    model.insert(0, nn.Identity())
+    assert [type(m).__name__ for m in model] == ["Identity", "Linear", "ReLU", "Tanh"]
+    del model[0]
+    assert list(model) == layers
+    assert list(model.state_dict()) == ["0.weight", "0.bias"]
+    assert len(model.extend([nn.ReLU(), nn.ReLU()])) == 5
+
+
+def test_sequential_takes_names_and_may_be_empty():
+    model = nn.Sequential({"fc": nn.Linear(2, 3), "act": nn.ReLU()})
+    assert [name for name, _ in model.named_parameters()] == ["fc.weight", "fc.bias"]
+    assert model.fc is model[0]
+    x = tt.ones(2)
+    assert nn.Sequential()(x) is x
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: nn.Sequential(nn.ReLU), TypeError, r"expected modules, got type; did you mean ReLU\(\)\?"),
+        (lambda: nn.Sequential([nn.ReLU()]), TypeError, "Sequential: expected modules, got list"),
+        (lambda: nn.Sequential(nn.ReLU())[1], IndexError, "index 1 is out of range for 1 modules"),
+        (lambda: nn.ModuleList([3]), TypeError, "ModuleList: expected a Module, got int"),
+        (lambda: nn.ModuleList([nn.ReLU()])[-2], IndexError, "index -2 is out of range for 1 entries"),
+        (lambda: nn.ParameterList([3]), TypeError, "ParameterList: expected a Parameter, got int"),
+        (lambda: nn.ModuleDict({"a": 3}), TypeError, "ModuleDict: expected a Module for 'a', got int"),
+        (lambda: nn.ModuleDict({"train": nn.ReLU()}), KeyError, "'train' is the name of an attribute"),
+        (lambda: nn.ModuleDict({"a": nn.ReLU()})["b"], KeyError, "no module 'b'; there are: a"),
+    ],
+)
+def test_what_containers_refuse(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
+
+
+def test_module_list():
+    first, second, third = nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 3)
+    modules = nn.ModuleList([first, third])
+    modules.insert(1, second)
+    assert list(modules) == [first, second, third]
+    assert list(modules[1:]) == [second, third]
+    modules[1] = nn.Tanh()
+    modules += [second]
+    assert [name for name, _ in modules.named_parameters()] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    del modules[0]
+    assert [name for name, _ in modules.named_parameters()] == ["1.weight", "1.bias"]
+    assert len(modules) == 3
+
+
+def test_module_dict():
+    heads = nn.ModuleDict({"a": nn.Linear(2, 1)})
+    heads["b"] = nn.Linear(2, 2)
+    heads.update([("c", nn.ReLU())])
+    assert list(heads) == list(heads.keys()) == ["a", "b", "c"]
+    assert [name for name, _ in heads.items()] == ["a", "b", "c"]
+    assert "b" in heads
+    assert list(heads.state_dict()) == ["a.weight", "a.bias", "b.weight", "b.bias"]
+    heads["a"] = nn.ReLU()
+    assert heads.pop("b").out_features == 2
+    assert [type(m).__name__ for m in heads.values()] == ["ReLU", "ReLU"]
+    heads.clear()
+    assert len(heads) == 0
+
+
+def test_parameter_list():
+    scales = nn.ParameterList([tt.ones(2), nn.Parameter(tt.zeros(3))])
+    assert [name for name, _ in scales.named_parameters()] == ["0", "1"]
+    assert isinstance(scales[0], nn.Parameter)
+    assert "(1): Parameter of shape (3,), float32" in repr(scales)
