@@ -126,18 +126,16 @@ def _bce_flat(x, target, weight, positive, losses):
         z, t, w, p = x[start:stop], target[start:stop], weight[start:stop], positive[start:stop]
         kept = np.empty(z.size, x.dtype)
         for i in range(kept.size):  # log(1 + exp(-z)), without overflow
-            kept[i] = vecmath.log1p(vecmath.exp(-np.abs(z[i]))) + (zero if z[i] >= zero else -z[i])
-        if positive.size:
-            for i in range(kept.size):
-                kept[i] = (one - t[i]) * z[i] + (one + (p[i] - one) * t[i]) * kept[i]
-        else:
-            for i in range(kept.size):
-                kept[i] = (one - t[i]) * z[i] + kept[i]
-        if weight.size:
-            for i in range(kept.size):
-                kept[i] *= w[i]
-        if losses.size:
-            losses[start:stop] = kept
+            kept[i] = vecmath.log1p(vecmath.exp(-abs(z[i]))) + (zero if z[i] >= zero else -z[i])
+        for i in range(p.size):
+            kept[i] *= one + (p[i] - one) * t[i]
+        for i in range(kept.size):
+            kept[i] += (one - t[i]) * z[i]
+        for i in range(w.size):
+            kept[i] *= w[i]
+        out = losses[start:stop]
+        for i in range(out.size):
+            out[i] = kept[i]
         total = 0.0
         for i in range(kept.size):
             total += kept[i]
