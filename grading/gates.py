@@ -1,0 +1,232 @@
+"""What a training run has to show: one function a gate, which raises `NotMet` and says why.
+
+The same functions judge the real scripts and the knock-outs, broken on purpose, that each gate has to stop
+(`test_gates_bite.py`). A gate says what was expected, what came, and what usually causes that.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from grading import exams
+from grading.exams import Exam
+from grading.runs import Run
+from grading.thresholds import GATES, Milestone
+
+_NUMBER = (int, float)
+REPORT: dict[str, Any] = {
+    "milestone": str, "script": str, "dataset": str, "metric": str, "value": _NUMBER, "threshold": _NUMBER,
+    "passed": bool, "params": int, "flops_forward": _NUMBER, "peak_mib": _NUMBER, "train_seconds": _NUMBER,
+    "compile_seconds": _NUMBER, "eval_seconds": _NUMBER, "epochs": int, "batch_size": int, "seed": int,
+    "threads": int, "history": (list, dict), "versions": dict,
+}  # fmt: skip
+
+
+class NotMet(AssertionError):
+    """What a gate raises. pytest shows its text and no traceback: the fault is not in the gate."""
+
+
+def require(condition: object, message: str) -> None:
+    """Raise NotMet with `message` unless `condition` holds."""
+    if not condition:
+        raise NotMet(message)
+
+
+def finished(run: Run, milestone: Milestone) -> None:
+    """It ended by itself, in time, with exit code 0."""
+    tail = f"Its last lines:\n{run.output}"
+    require(
+        run.exit_code is not None,
+        f"{milestone.name}: stopped after {run.seconds:.0f} s, its limit. A loop that never ends? {tail}",
+    )
+    meaning = {1: "it missed its threshold, or crashed", 2: "bad usage", 3: "data not available"}
+    said = meaning.get(run.exit_code or 0, "it was ended by a signal or ended itself")
+    require(
+        run.exit_code == 0, f"{milestone.name}: expected exit code 0, got {run.exit_code}: {said}. {tail}"
+    )
+
+
+def process_memory(run: Run, milestone: Milestone) -> None:
+    """The process stayed below its ceiling of resident memory."""
+    require(
+        run.process_mib is not None and run.process_mib <= milestone.process_mib,
+        f"{milestone.name}: expected at most {milestone.process_mib:.0f} MiB of resident memory, got "
+        f"{run.process_mib or math.nan:.0f} MiB. Does something keep every step's graph alive?",
+    )
+
+
+def reported(run: Run, milestone: Milestone) -> None:
+    """The result file is there, has every key in its type, and agrees with itself and the thresholds."""
+    report = run.report
+    require(report is not None, f"{milestone.name}: no usable result file: {'; '.join(run.problems)}")
+    wrong = [
+        f"{key}: expected {_type_names(kind)}, got {report[key]!r:.60}"
+        if key in report
+        else f"{key}: missing"
+        for key, kind in REPORT.items()
+        if key not in report or not _is(report[key], kind)
+    ]
+    require(not wrong, f"{milestone.name}: the result file does not keep its contract: {'; '.join(wrong)}")
+    folder, script = milestone.path.parent.name, milestone.path.stem
+    names = (report["milestone"], report["script"])
+    require(
+        names == (folder, script), f"{milestone.name}: expected a result of {(folder, script)}, got {names}"
+    )
+    require(
+        report["threshold"] == milestone.marks["pass"],
+        f"{milestone.name}: expected the threshold {milestone.marks['pass']}, got {report['threshold']}",
+    )
+    require(
+        report["passed"] == (report["value"] >= report["threshold"]),
+        f"{milestone.name}: 'passed' is {report['passed']}, at {report['value']} for {report['threshold']}",
+    )
+
+
+def _is(value: object, kind: Any) -> bool:
+    if isinstance(value, bool) and kind is not bool:
+        return False
+    return isinstance(value, kind) and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def _type_names(kind: Any) -> str:
+    return "a finite number" if kind is _NUMBER else getattr(kind, "__name__", "a list or an object")
+
+
+def layers(run: Run, milestone: Milestone) -> exams.Layers:
+    """The saved weights are the network's, in number and shape, and finite; returns them."""
+    require(run.weights, f"{milestone.name}: no usable weights were saved: {'; '.join(run.problems)}")
+    try:
+        found = exams.layers_of(run.weights, milestone)
+    except ValueError as error:
+        raise NotMet(f"{milestone.name}: not the network of this milestone: {error}") from None
+    sick = [name for name, weight in run.weights.items() if not np.isfinite(weight).all()]
+    require(not sick, f"{milestone.name}: NaN or infinity in {', '.join(sick)}: training diverged")
+    return found
+
+
+def parameters(run: Run, milestone: Milestone) -> None:
+    """As many parameters as counted by hand, in the weights and in the result file."""
+    layers(run, milestone)
+    saved = sum(weight.size for weight in run.weights.values())
+    counts = (saved, (run.report or {}).get("params"))
+    require(
+        counts == (milestone.parameters,) * 2,
+        f"{milestone.name}: expected {milestone.parameters:,} parameters for layers of {milestone.widths}, "
+        f"got {counts[0]:,} saved and {counts[1]} reported",
+    )
+
+
+def accurate(run: Run, milestone: Milestone, exam: Exam) -> float:
+    """The pass mark is reached, by the grader's own count; returns the accuracy."""
+    value = exams.accuracy(layers(run, milestone), exam.x, exam.y)
+    require(
+        value >= milestone.marks["pass"],
+        f"{milestone.name}: expected an accuracy of {milestone.marks['pass']:.2%} on {len(exam.y):,} test "
+        f"examples, got {value:.2%}. Does the loss fall, and were the labels those of the examples?",
+    )
+    return value
+
+
+def honest(run: Run, milestone: Milestone, exam: Exam) -> None:
+    """The reported accuracy is what the saved weights can do on test data."""
+    claimed = (run.report or {}).get("value")
+    require(_is(claimed, _NUMBER), f"{milestone.name}: no accuracy was reported: {'; '.join(run.problems)}")
+    value = exams.accuracy(layers(run, milestone), exam.x, exam.y)
+    require(
+        abs(claimed - value) <= milestone.reported_within,
+        f"{milestone.name}: the script reports {claimed:.2%}, its weights give {value:.2%} on test data; "
+        f"at most {milestone.reported_within:.2%} may lie between. Was it measured on the training data?",
+    )
+
+
+def untainted(run: Run, milestone: Milestone, exam: Exam) -> None:
+    """It does not know the test images better than those it was meant to learn from."""
+    require(exam.train_x is not None, f"{milestone.name}: has no training images to compare with")
+    network = layers(run, milestone)
+    train = exams.accuracy(network, exam.train_x, exam.train_y)
+    test = exams.accuracy(network, exam.x, exam.y)
+    require(
+        test - train <= GATES["test_above_train"],
+        f"{milestone.name}: {test:.2%} on test images but {train:.2%} on training images; expected at most "
+        f"{GATES['test_above_train']:.2%} more. Was it trained on the test set?",
+    )
+
+
+def losses(run: Run) -> list[float]:
+    """The training loss of every epoch that the result file tells of."""
+    history = (run.report or {}).get("history") or []
+    column = history.get("loss", []) if isinstance(history, dict) else [row.get("loss") for row in history]
+    return list(column)
+
+
+def loss_fell(run: Run, milestone: Milestone) -> None:
+    """The reported loss ends at a fraction of where it began."""
+    curve = losses(run)
+    require(
+        len(curve) >= 2 and all(_is(loss, _NUMBER) for loss in curve),
+        f"{milestone.name}: expected a history of at least two finite losses, got {curve!r:.80}",
+    )
+    require(
+        curve[-1] <= GATES["loss_left"] * curve[0],
+        f"{milestone.name}: the loss went from {curve[0]:.4g} to {curve[-1]:.4g}; expected at most "
+        f"{GATES['loss_left']:.0%} of it to be left. Is the gradient right, and does the optimiser step?",
+    )
+
+
+def movement(before: np.ndarray, after: np.ndarray) -> float:
+    """How far training carried a weight, as a share of its length.
+
+    Weight decay alone shrinks a weight without any gradient, so what is parallel to `before` does not count;
+    of a single number nothing else would be left, and there it does.
+    """
+    before, after = before.astype(np.float64).ravel(), after.astype(np.float64).ravel()
+    length = np.linalg.norm(before)
+    if length == 0:
+        return float(np.linalg.norm(after))
+    share = before @ after / length**2 if before.size > 1 else 1.0
+    return float(np.linalg.norm(after - share * before) / length)
+
+
+def every_layer_moved(run: Run, milestone: Milestone) -> None:
+    """Training changed every weight and every bias: no gradient was lost on its way back."""
+    layers(run, milestone)
+    require(
+        run.initial is not None,
+        f"{milestone.name}: nothing is known of its early weights: {'; '.join(run.problems)}",
+    )
+    still = [
+        name
+        for name, weight in run.weights.items()
+        if name in run.initial and movement(run.initial[name], weight) <= GATES["moved"]
+    ]
+    require(run.weights.keys() == run.initial.keys(), f"{milestone.name}: the names of the weights changed")
+    require(
+        not still,
+        f"{milestone.name}: training did not change {', '.join(still)}. Does the gradient reach it (is a "
+        "value between it and the loss rebuilt from `.data`?), and does the optimiser hold it?",
+    )
+
+
+def depth_is_used(run: Run, milestone: Milestone, exam: Exam) -> float:
+    """Without what is non-linear in it, the network does no better than a straight line; returns how well."""
+    flat = exams.accuracy(layers(run, milestone), exam.x, exam.y, relu=False)
+    ceiling = GATES["single_layer_on_xor"] + GATES["ceiling_slack"]
+    require(
+        flat <= ceiling,
+        f"{milestone.name}: without ReLU it still reaches {flat:.2%}, more than the {ceiling:.2%} of any "
+        "line. Are these points XOR's?",
+    )
+    return flat
+
+
+def under_ceiling(accuracy: float, milestone: Milestone) -> None:
+    """A single layer on XOR cannot do better than three corners of four."""
+    ceiling = GATES["single_layer_on_xor"] + GATES["ceiling_slack"]
+    require(
+        accuracy <= ceiling,
+        f"{milestone.name}: a single layer reaches {accuracy:.2%} on XOR, where no line does better than "
+        f"{GATES['single_layer_on_xor']:.0%}. Are the points and the labels XOR's?",
+    )

@@ -1,0 +1,118 @@
+"""Training runs with one part broken: what goes wrong in real submissions, one function each.
+
+A knock-out changes a `Training` before it runs. `monkeypatch` is pytest's, and undoes changes to the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import tinytorch as tt
+from grading.reference import Training
+from tinytorch import nn
+from tinytorch.autograd.registry import REGISTRY
+
+Gradients = tuple[Any, Any, Any]
+
+
+def detached_loss(training: Training, _: Any) -> None:
+    """The loss is cut off from its graph."""
+    whole = training.loss
+    training.loss = lambda x, y: whole(x, y).detach()
+
+
+def loss_made_a_leaf(training: Training, _: Any) -> None:
+    """The loss is rebuilt from `.data`, and told to require a gradient, so `backward` does not complain."""
+    whole = training.loss
+    training.loss = lambda x, y: tt.tensor(whole(x, y).data, requires_grad=True)
+
+
+def flattened_graph(training: Training, _: Any) -> None:
+    """What goes into the last layer is rebuilt from `.data`: the layers before it get no gradient."""
+    model = training.model
+    if len(training.milestone.widths) > 2:
+        last, hidden = model.output, model.hidden
+        model.forward = lambda x: last(tt.tensor(hidden(x).data))
+    else:
+        linear = model.linear
+        model.forward = lambda x: tt.tensor(linear(x).data).sigmoid()
+
+
+def still_optimizer(training: Training, _: Any) -> None:
+    """`step` does nothing."""
+    training.optimizer.step = lambda closure=None: None
+
+
+def forgotten_bias(training: Training, _: Any) -> None:
+    """The optimiser holds the weights only."""
+    weights = [p for p in training.model.parameters() if p.ndim == 2]
+    training.optimizer = training.recipe.optimizer(weights, lr=training.recipe.lr)
+
+
+def shuffled_labels(training: Training, _: Any) -> None:
+    """Every example gets the label of another."""
+    training.y = training.rng.permutation(training.y)
+
+
+def linear_only(training: Training, _: Any) -> None:
+    """The hidden layer has no activation."""
+    model = training.model
+    linears = [layer for layer in model.hidden if isinstance(layer, nn.Linear)]
+    model.forward = lambda x: nn.Sequential(*linears, model.output)(x)
+
+
+def trained_on_the_exam(training: Training, _: Any) -> None:
+    """The test set takes the place of the training set."""
+    training.x, training.y = training.exam.x, training.exam.y
+
+
+def examined_on_training_data(training: Training, _: Any) -> None:
+    """The accuracy it reports is that on what it learned from."""
+    training.examined = (training.x, training.y)
+
+
+def reports_luck(training: Training, monkeypatch: Any) -> None:
+    """It does not learn, and reports a perfect score."""
+    still_optimizer(training, monkeypatch)
+    run = training.run
+
+    def lie() -> Any:
+        done = run()
+        done.report["value"] = 1.0
+        done.report["history"] = [{"loss": 1.0}, {"loss": 0.01}]
+        return done
+
+    training.run = lie
+
+
+# --- wrong gradients: the rule of the layer itself, changed in the library ------------------------------
+
+
+def _mutate(change: Callable[[Gradients], Sequence[Any]]) -> Callable[[Training, Any], None]:
+    def knock_out(_: Training, monkeypatch: Any) -> None:
+        linear = REGISTRY["linear"]
+        rule = linear.rule
+        monkeypatch.setattr(linear, "rule", lambda ctx, g: tuple(change(rule(ctx, g))))
+
+    return knock_out
+
+
+weight_gradient_zero = _mutate(lambda grads: (grads[0], grads[1] * 0.0, grads[2]))
+weight_gradient_negated = _mutate(lambda grads: (grads[0], -grads[1], -grads[2]))
+weight_gradient_a_tenth_off = _mutate(lambda grads: (grads[0], grads[1] * 1.1, grads[2]))
+bias_gradient_lost = _mutate(lambda grads: (grads[0], grads[1], grads[2] * 0.0))
+
+
+def matmul_grad_b_zero(_: Training, monkeypatch: Any) -> None:
+    """The op that every weight's gradient is computed with gives zeros."""
+    product = REGISTRY["matmul_grad_b"]
+    forward = product.forward
+    monkeypatch.setattr(product, "forward", lambda a, g: np.zeros_like(forward(a, g)))
+
+
+def relu_gradient_ignores_the_sign(_: Training, monkeypatch: Any) -> None:
+    """ReLU lets every gradient through."""
+    monkeypatch.setattr(REGISTRY["relu_grad"], "forward", lambda g, out: g.copy())

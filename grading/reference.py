@@ -1,0 +1,131 @@
+"""The milestones' networks trained in the grader's own process, in parts that a knock-out can replace.
+
+This is not how the milestones are graded: their scripts are run for that (`runs.py`). It is what the gates
+are tried on, with small data and in a tenth of a second, whole and broken. Only the script's `build` and
+`loss_function` are used, so that it is the same network.
+"""
+
+from __future__ import annotations
+
+import functools
+import runpy
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import tinytorch as tt
+from grading import exams
+from grading.runs import Run
+from grading.thresholds import EXAM, Milestone
+from tinytorch import datasets, nn, optim
+from tinytorch.milestone import Milestone as Script
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Optimiser, epochs, batch size, learning rate."""
+
+    optimizer: Callable[..., optim.Optimizer]
+    epochs: int
+    batch: int
+    lr: float
+
+
+RECIPES = {
+    "perceptron": Recipe(optim.SGD, 20, 100, 0.5),
+    "xor": Recipe(optim.SGD, 100, 200, 1.0),
+    "mlp-digits": Recipe(optim.AdamW, 10, 32, 0.003),
+    "mlp-mnist": Recipe(optim.AdamW, 1, 128, 0.003),
+}
+
+
+@functools.cache
+def _script(milestone: Milestone) -> dict[str, Any]:
+    return runpy.run_path(str(milestone.path))
+
+
+def model_of(milestone: Milestone) -> nn.Module:
+    """The milestone's network, untrained, as its script builds it."""
+    return _script(milestone)["build"]()
+
+
+def criterion_of(milestone: Milestone) -> Callable[[tt.Tensor, tt.Tensor], tt.Tensor]:
+    """The loss of the network's output, as its script has it."""
+    return _script(milestone)["loss_function"]
+
+
+def marks_of(milestone: Milestone) -> dict[str, float]:
+    """The marks that its script reports against."""
+    (found,) = (value for value in _script(milestone).values() if isinstance(value, Script))
+    return found.marks
+
+
+def targets_of(milestone: Milestone, labels: np.ndarray) -> np.ndarray:
+    """Labels as the loss wants them: int64 (n,) for classes, float32 (n, 1) for yes or no."""
+    return labels.astype(np.float32)[:, None] if milestone.binary else labels
+
+
+class Training:
+    """A training run in parts: replace one, and see which gate notices.
+
+    x, y: what it learns from. loss(x, y): a tensor. evaluate(weights): the accuracy it will report.
+    """
+
+    def __init__(self, milestone: Milestone, seed: int):
+        tt.manual_seed(seed)
+        self.milestone = milestone
+        self.recipe = RECIPES[milestone.name]
+        self.rng = np.random.default_rng(seed)
+        self.exam = exams.exam(milestone.dataset)
+        self.x, self.y = self._examples(seed)
+        self.model = model_of(milestone)
+        self.criterion = criterion_of(milestone)
+        self.optimizer = self.recipe.optimizer(self.model.parameters(), lr=self.recipe.lr)
+        self.examined = (self.exam.x, self.exam.y)
+
+    def _examples(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        if self.exam.train_x is not None and self.exam.train_y is not None:
+            return self.exam.train_x, self.exam.train_y
+        x, y = getattr(datasets, self.milestone.dataset)(EXAM["reference_points"], seed=seed)
+        return x, y[:, 0].astype(np.int64)
+
+    def loss(self, x: tt.Tensor, y: tt.Tensor) -> tt.Tensor:
+        """Forward pass and criterion."""
+        return self.criterion(self.model(x), y)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """A copy of every parameter."""
+        return {name: np.array(parameter.data) for name, parameter in self.model.named_parameters()}
+
+    def run(self) -> Run:
+        """Train, and leave behind what a script leaves behind; an exception ends it like one of a script."""
+        initial = self.weights()
+        history: list[dict[str, Any]] = []
+        try:
+            for epoch in range(self.recipe.epochs):
+                history.append({"epoch": epoch + 1, "loss": self._epoch()})
+        except Exception:  # whatever a knock-out causes is what the gate has to judge
+            return Run(1, None, {}, output=traceback.format_exc(), problems=["it ended before its result"])
+        weights = self.weights()
+        value = exams.accuracy(exams.layers_of(weights, self.milestone), *self.examined)
+        report = {
+            "value": value, "threshold": self.milestone.marks["pass"], "history": history,
+            "params": sum(weight.size for weight in weights.values()),
+        }  # fmt: skip
+        return Run(0, report, weights, initial)
+
+    def _epoch(self) -> float:
+        targets = targets_of(self.milestone, self.y)
+        order = self.rng.permutation(len(self.x))
+        total = 0.0
+        for first in range(0, len(order), self.recipe.batch):
+            rows = order[first : first + self.recipe.batch]
+            loss = self.loss(tt.tensor(self.x[rows]), tt.tensor(targets[rows]))
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            total += float(loss.item()) * len(rows)
+        return total / len(order)

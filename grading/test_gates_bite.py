@@ -1,0 +1,163 @@
+"""Every gate stops what it is there for: a training run with one part broken, on purpose, fails it.
+
+And the whole one passes, over several seeds. Both on small data, in this process.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+from grading import exams, gates, knockouts
+from grading.exams import Exam
+from grading.gradients import gradients_are_right
+from grading.milestone_tests import steps
+from grading.reference import Training, targets_of
+from grading.runs import Run
+from grading.thresholds import MILESTONES, Milestone, step_memory_limit
+from tinytorch.kernels.memory import empty_cache
+
+ALL = ("perceptron", "xor", "mlp-digits")
+DEEP = ("xor", "mlp-digits")
+SEEDS = range(3)
+
+Gate = Callable[[Run, Milestone, Exam], object]
+
+
+def _without_exam(gate: Callable[[Run, Milestone], object]) -> Gate:
+    return lambda run, milestone, exam: gate(run, milestone)
+
+
+finished, loss_fell, moved, parameters = map(
+    _without_exam, (gates.finished, gates.loss_fell, gates.every_layer_moved, gates.parameters)
+)
+
+# The knock-out, the milestones it is tried on, the gate that has to stop it, and what the gate has to say.
+KNOCKOUTS = [
+    (knockouts.detached_loss, ALL, finished, r"(?s)exit code 0, got 1.*reaches no parameter.*cut"),
+    (knockouts.loss_made_a_leaf, ALL, moved, "did not change .*weight, .*bias"),
+    (knockouts.loss_made_a_leaf, DEEP, gates.accurate, "expected an accuracy"),
+    (knockouts.flattened_graph, ("perceptron",), finished, r"(?s)reaches no parameter.*\.data"),
+    (knockouts.flattened_graph, DEEP, moved, r"did not change hidden\.1\.weight, hidden\.1\.bias"),
+    (knockouts.still_optimizer, ALL, moved, "did not change .*the optimiser hold"),
+    (knockouts.still_optimizer, ALL, loss_fell, "does the optimiser step"),
+    (knockouts.still_optimizer, DEEP, gates.accurate, "expected an accuracy"),
+    (knockouts.forgotten_bias, ALL, moved, r"did not change \S*bias"),
+    # A line of any direction may part two clouds by luck, so for the perceptron the loss has to tell.
+    (knockouts.shuffled_labels, DEEP, gates.accurate, "were the labels those of the examples"),
+    (knockouts.shuffled_labels, ALL, loss_fell, "expected at most"),
+    (knockouts.linear_only, ("xor",), gates.accurate, "expected an accuracy of 90"),
+    (knockouts.trained_on_the_exam, ("mlp-digits",), gates.untainted, "trained on the test set"),
+    (knockouts.examined_on_training_data, ("mlp-digits",), gates.honest, "measured on the training data"),
+    (knockouts.reports_luck, ALL, gates.honest, r"reports 100\.00%, its weights give"),
+    (knockouts.weight_gradient_zero, ALL, moved, r"did not change \S*weight"),
+    (knockouts.weight_gradient_negated, ("perceptron", "mlp-digits"), gates.accurate, "expected an accuracy"),
+    (knockouts.weight_gradient_negated, ("xor",), gates.accurate, "NaN or infinity in .* diverged"),
+    (knockouts.weight_gradient_negated, ALL, loss_fell, "Is the gradient right|at least two finite losses"),
+    (knockouts.matmul_grad_b_zero, ALL, moved, r"did not change \S*weight"),
+]
+WRONG_GRADIENTS = [
+    (knockouts.weight_gradient_zero, ALL),
+    (knockouts.weight_gradient_negated, ALL),
+    (knockouts.weight_gradient_a_tenth_off, ALL),
+    (knockouts.bias_gradient_lost, ALL),
+    (knockouts.matmul_grad_b_zero, ALL),
+    (knockouts.relu_gradient_ignores_the_sign, DEEP),
+]
+
+
+def _cases(table):
+    return [
+        pytest.param(name, knockout, *rest, id=f"{name}-{knockout_id(knockout)}-{i}")
+        for i, (knockout, names, *rest) in enumerate(table)
+        for name in names
+    ]
+
+
+def knockout_id(knockout: Callable) -> str:
+    return next(name for name, value in vars(knockouts).items() if value is knockout).replace("_", " ")
+
+
+@cache
+def whole(name: str, seed: int) -> Run:
+    return Training(MILESTONES[name], seed).run()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", ALL)
+def test_the_whole_one_passes_every_gate(name, seed):
+    milestone, run = MILESTONES[name], whole(name, seed)
+    exam = exams.exam(milestone.dataset)
+    for gate in (finished, parameters, loss_fell, moved, gates.accurate, gates.honest):
+        gate(run, milestone, exam)
+    if name == "xor":
+        gates.depth_is_used(run, milestone, exam)
+    if name == "mlp-digits":
+        gates.untainted(run, milestone, exam)
+    gradients_are_right(milestone, seed)
+
+
+@pytest.mark.parametrize(("name", "knockout", "gate", "says"), _cases(KNOCKOUTS))
+def test_a_knockout_is_stopped(name, knockout, gate, says, monkeypatch):
+    training = Training(MILESTONES[name], seed=0)
+    knockout(training, monkeypatch)
+    run = training.run()
+    with pytest.raises(gates.NotMet, match=says):
+        gate(run, training.milestone, training.exam)
+
+
+@pytest.mark.parametrize(("name", "knockout"), _cases(WRONG_GRADIENTS))
+def test_a_wrong_gradient_is_stopped(name, knockout, monkeypatch):
+    milestone = MILESTONES[name]
+    gradients_are_right(milestone)
+    knockout(Training(milestone, seed=0), monkeypatch)
+    with pytest.raises(gates.NotMet, match=r"is off by .* from the one computed by hand"):
+        gradients_are_right(milestone)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memray does not run on Windows")
+@pytest.mark.parametrize("name", ALL)
+def test_steps_that_keep_every_graph_are_over_the_memory_limit(name, tmp_path):
+    milestone = MILESTONES[name]
+    exam = exams.exam(milestone.dataset)
+    batch = exam.x[: milestone.batch], targets_of(milestone, exam.y[: milestone.batch])
+    whole, leaking = (peak(tmp_path / str(i), milestone, batch, keep) for i, keep in enumerate((None, [])))
+    assert whole < step_memory_limit(milestone) < leaking
+
+
+def peak(path, milestone, batch, keep) -> int:
+    """Bytes at most during the steps, as pytest-memray measures them."""
+    import memray
+
+    steps(milestone, *batch, keep=None)
+    empty_cache()
+    with memray.Tracker(path):
+        steps(milestone, *batch, keep=keep)
+    return memray.FileReader(path).metadata.peak_memory
+
+
+@pytest.mark.parametrize("name", ["xor"])
+def test_an_exam_that_a_line_can_pass_is_stopped(name):
+    milestone, exam = MILESTONES[name], exams.exam("two_gaussians")
+    run = whole("perceptron", 0)
+    line = exams.layers_of(run.weights, MILESTONES["perceptron"])
+    with pytest.raises(gates.NotMet, match="no line does better than 75%"):
+        gates.under_ceiling(exams.accuracy(line, exam.x, exam.y), milestone)
+    straight = Run(0, None, lifted(run))
+    with pytest.raises(gates.NotMet, match="without ReLU it still reaches"):
+        gates.depth_is_used(straight, milestone, exam)
+
+
+def lifted(run: Run) -> dict:
+    """A line, written as a network with a hidden layer of which one unit is used."""
+    hidden = MILESTONES["xor"].widths[1]
+    first, second = np.zeros((hidden, 2)), np.zeros((1, hidden))
+    first[0], second[0, 0] = run.weights["linear.weight"][0], 1.0
+    return {
+        "hidden.1.weight": first, "hidden.1.bias": np.zeros(hidden),
+        "output.weight": second, "output.bias": run.weights["linear.bias"],
+    }  # fmt: skip
