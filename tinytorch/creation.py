@@ -40,7 +40,7 @@ def sizes(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A tensor with a copy of `data`: numbers, nested lists, an ndarray or a tensor.
 
-    Python floats become float32, integers int64; arrays keep their dtype, except float16, which becomes float32.
+    Python floats become float32, integers int64; arrays keep their dtype (float16 becomes float32).
 
     >>> import tinytorch as tt
     >>> tt.tensor([[1, 2], [3, 4]])
@@ -85,9 +85,13 @@ def from_numpy(array: np.ndarray) -> Tensor:
     tensor([5., 0.], dtype=float64)
     """
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"from_numpy: expected an ndarray, got {type(array).__name__}. Use tensor() for a copy.")
+        raise TypeError(
+            f"from_numpy: expected an ndarray, got {type(array).__name__}. Use tensor() for a copy."
+        )
     if array.dtype == np.float16 or not array.dtype.isnative:
-        raise TypeError(f"from_numpy: dtype {array.dtype} cannot be shared. Use tensor() for a copy in float32.")
+        raise TypeError(
+            f"from_numpy: dtype {array.dtype} cannot be shared. Use tensor() for a copy in float32."
+        )
     return Tensor(array)
 
 
@@ -104,7 +108,9 @@ def from_dlpack(source: Any) -> Tensor:
 # --- from a rule ----------------------------------------------------------------------------------------
 
 
-def _filled(name: str, size: tuple[Any, ...], value: Any, dtype: Any, requires_grad: bool, device: Any) -> Tensor:
+def _filled(
+    name: str, size: tuple[Any, ...], value: Any, dtype: Any, requires_grad: bool, device: Any
+) -> Tensor:
     dtype = float32 if dtype is None else as_dtype(dtype)
     return _made(np.full(sizes(name, size), value, dtype), requires_grad, device)
 
@@ -166,10 +172,14 @@ def full_like(x: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool
 
 
 def arange(
-    start: float, end: float | None = None, step: float = 1, dtype: Any = None,
-    requires_grad: bool = False, device: Any = None,
-) -> Tensor:  # fmt: skip
-    """Numbers from `start` (default 0) up to, not including, `end`; int64 where all three are whole, else float32.
+    start: float,
+    end: float | None = None,
+    step: float = 1,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Numbers from `start` (default 0) up to, not including, `end`: int64 if all are whole, else float32.
 
     >>> import tinytorch as tt
     >>> tt.arange(1, 7, 2)
@@ -198,7 +208,9 @@ def linspace(
     return _made(np.linspace(start, end, steps).astype(dtype), requires_grad, device)
 
 
-def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def eye(
+    n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """Ones on the diagonal of an (n, m) matrix (default: square), zeros elsewhere."""
     return _made(np.eye(n, m, dtype=float32 if dtype is None else as_dtype(dtype)), requires_grad, device)
 
@@ -221,7 +233,11 @@ def _float(name: str, dtype: Any) -> np.dtype:
 
 
 def rand(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Random numbers, evenly from 0 up to, not including, 1.
 
@@ -234,10 +250,16 @@ def rand(
 
 
 def randn(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Random numbers from the normal distribution with mean 0 and variance 1."""
-    return _made(random.normal(sizes("randn", size), _float("randn", dtype), generator), requires_grad, device)
+    return _made(
+        random.normal(sizes("randn", size), _float("randn", dtype), generator), requires_grad, device
+    )
 
 
 def rand_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -254,14 +276,20 @@ def normal(mean: float, std: float, size: Any, generator: Generator | None = Non
     """Random numbers from the normal distribution with that mean and standard deviation."""
     if std < 0:
         raise ValueError(f"normal: expected a standard deviation not below 0, got {std}")
-    return _made(random.normal(sizes("normal", (size,)), float32, generator) * float32.type(std) + float32.type(mean))
+    return _made(
+        random.normal(sizes("normal", (size,)), float32, generator) * float32.type(std) + float32.type(mean)
+    )
 
 
 def randint(
-    low: int, high: Any = None, size: Any = None, generator: Generator | None = None, dtype: Any = None,
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
     device: Any = None,
-) -> Tensor:  # fmt: skip
-    """Random whole numbers from `low` (default 0) up to, not including, `high`: `randint(high, size)` or `randint(low, high, size)`.
+) -> Tensor:
+    """Random whole numbers from `low` up to, not including, `high`; `randint(high, size)` begins at 0.
 
     >>> import tinytorch as tt
     >>> set(tt.randint(1, 3, (100,)).tolist()) == {1, 2}
@@ -295,7 +323,9 @@ def bernoulli(p: Any, generator: Generator | None = None) -> Tensor:
     if chances.dtype.kind != "f":
         raise TypeError(f"bernoulli: expected floating point probabilities, got {chances.dtype}")
     if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
-        raise ValueError(f"bernoulli: expected probabilities from 0 to 1, got {chances.min()} to {chances.max()}")
+        raise ValueError(
+            f"bernoulli: expected probabilities from 0 to 1, got {chances.min()} to {chances.max()}"
+        )
     seed, offset = (generator or default_generator).take(kernels.blocks(chances.size, chances.dtype))
     return _made(kernels.bernoulli(chances, seed, offset))
 
@@ -325,7 +355,7 @@ def multinomial(
         return _made(np.array(found, np.int64).reshape(draws.shape))
     if (weights > 0).sum(axis=-1).min() < num_samples:
         raise ValueError(
-            f"multinomial: expected at least {num_samples} numbers above 0 in each row to draw without replacement"
+            f"multinomial: expected {num_samples} numbers above 0 in each row, to draw without replacement"
         )
     with np.errstate(divide="ignore"):
         keys = np.log(source.random(weights.shape)) / weights
@@ -345,9 +375,7 @@ def equal(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and bool(np.array_equal(a._data, b._data))
 
 
-def allclose(
-    a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> bool:
+def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether `|a - b| <= atol + rtol * |b|` for all elements."""
     return bool(np.allclose(a._data, b._data, rtol, atol, equal_nan))
 

@@ -15,14 +15,25 @@ int64 = np.dtype(np.int64)
 uint8 = np.dtype(np.uint8)
 bool_ = np.dtype(np.bool_)
 DTYPES = {
-    "float32": float32, "float": float32, "float64": float64, "double": float64, "int8": int8, "int16": int16,
-    "short": int16, "int32": int32, "int": int32, "int64": int64, "long": int64, "uint8": uint8, "bool": bool_,
-}  # fmt: skip
+    "float32": float32,
+    "float": float32,
+    "float64": float64,
+    "double": float64,
+    "int8": int8,
+    "int16": int16,
+    "short": int16,
+    "int32": int32,
+    "int": int32,
+    "int64": int64,
+    "long": int64,
+    "uint8": uint8,
+    "bool": bool_,
+}
 _PYTHON = {float: float32, int: int64, bool: bool_}
 
 
 def as_dtype(dtype: Any) -> np.dtype:
-    """A dtype, its name, or one of Python's float (float32), int (int64) and bool, as one of the dtypes above."""
+    """A dtype, its name, or one of Python's float (float32), int (int64) and bool, as a dtype from above."""
     if type(dtype) is str and dtype in DTYPES:
         return DTYPES[dtype]
     if isinstance(dtype, type) and dtype in _PYTHON:

@@ -1,7 +1,7 @@
 """Random numbers from counters: a generator is a seed and a position, so it can be saved.
 
-The same seed gives the same numbers on every machine and for any number of threads. `dropout` keeps the counter
-of its numbers instead of a mask, and draws them again for its gradient.
+The same seed gives the same numbers for any number of threads. `dropout` keeps the counter of its numbers
+instead of a mask, and draws them again for its gradient.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Generator:
         return self
 
     def take(self, n: int) -> tuple[int, int]:
-        """Reserve `n` blocks of numbers (`kernels.random.blocks`): the seed, and the position of the first."""
+        """Reserve `n` blocks of numbers (`kernels.random.blocks`): the seed, and where the first is."""
         offset = self._offset
         self._offset = offset + n
         return self._seed, offset
@@ -115,12 +115,12 @@ def set_rng_state(state: Any) -> None:
 
 
 def uniform(shape: tuple[int, ...], dtype: np.dtype, generator: Generator | None = None) -> np.ndarray:
-    """An ndarray of numbers from [0, 1), drawn from `generator` or the default one."""
+    """An ndarray from [0, 1), drawn from `generator` or the default one."""
     seed, offset = (generator or default_generator).take(kernels.blocks(math.prod(shape), dtype))
     return kernels.uniform(shape, dtype, seed, offset)
 
 
 def normal(shape: tuple[int, ...], dtype: np.dtype, generator: Generator | None = None) -> np.ndarray:
-    """An ndarray of numbers from the standard normal distribution, drawn from `generator` or the default one."""
+    """An ndarray from the standard normal distribution, drawn from `generator` or the default one."""
     seed, offset = (generator or default_generator).take(kernels.blocks(math.prod(shape), dtype, normal=True))
     return kernels.normal(shape, dtype, seed, offset)

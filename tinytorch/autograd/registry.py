@@ -18,6 +18,7 @@ It never undoes broadcasting or casts: `graph.py` does that once, for all.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import sys
@@ -87,7 +88,8 @@ class Op:
         self.arity = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
         named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         self.parameters = tuple(p.name for p in named)
-        self.__doc__ = self.forward.__doc__
+        self.known = frozenset(self.parameters)
+        functools.update_wrapper(self, self.forward)  # signature, docstring and doctest of a plain function
         self.__name__ = self.name
 
     def gradient(self, rule: Callable[[Node, Any], Any]) -> Callable[[Node, Any], Any]:
@@ -99,8 +101,24 @@ class Op:
         """Carry out the operation on tensors, numbers or arrays; parameters may be given by position."""
         if not self.variadic and len(args) > self.arity:
             params.update(zip(self.parameters, args[self.arity :], strict=False))
+            if len(args) - self.arity > len(self.parameters):
+                most = self.arity + len(self.parameters)
+                raise TypeError(f"{self.name}: expected at most {most} arguments, got {len(args)}")
             args = args[: self.arity]
+        if params and not params.keys() <= self.known:
+            params = self._by_our_names(params)
         return apply(self, as_tensors(self, args), params)
+
+    def _by_our_names(self, params: dict[str, Any]) -> dict[str, Any]:
+        """`params` with NumPy's `axis` and `keepdims` spelled as PyTorch's `dim` and `keepdim`."""
+        renamed = {
+            {"axis": "dim", "keepdims": "keepdim"}.get(name, name): value for name, value in params.items()
+        }
+        for name in renamed:
+            if name not in self.known:
+                expected = ", ".join(self.parameters) or "no other"
+                raise TypeError(f"{self.name}: unexpected argument {name!r}; expected {expected}")
+        return renamed
 
     def flops_and_bytes(
         self, arrays: Sequence[Any], params: dict[str, Any], out: np.ndarray

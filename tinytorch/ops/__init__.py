@@ -3,35 +3,119 @@
 from tinytorch.ops import index
 from tinytorch.ops.activation import elu, gelu, leaky_relu, relu, relu_grad, sigmoid, silu, softplus, tanh
 from tinytorch.ops.arithmetic import (
-    abs, add, div, floor_divide, maximum, minimum, mul, neg, pow, remainder, sub,
+    abs,
+    add,
+    div,
+    floor_divide,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    pow,
+    remainder,
+    sub,
 )  # fmt: skip
 from tinytorch.ops.compare import (
-    eq, ge, gt, isclose, le, logical_and, logical_not, logical_or, logical_xor, lt, ne,
+    eq,
+    ge,
+    gt,
+    isclose,
+    le,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    lt,
+    ne,
 )  # fmt: skip
 from tinytorch.ops.dropout import dropout
 from tinytorch.ops.einsum import einsum
 from tinytorch.ops.elementary import (
-    cast, ceil, clone, cos, erf, exp, expm1, floor, isfinite, isinf, isnan, log, log1p, reciprocal, round, sign, sin,
-    sqrt, square,
+    cast,
+    ceil,
+    clone,
+    cos,
+    erf,
+    exp,
+    expm1,
+    floor,
+    isfinite,
+    isinf,
+    isnan,
+    log,
+    log1p,
+    reciprocal,
+    round,
+    sign,
+    sin,
+    sqrt,
+    square,
 )  # fmt: skip
 from tinytorch.ops.extreme import amax, amin, argmax, argmin, argsort, max, min, sort, topk
 from tinytorch.ops.gather import (
-    embedding, gather, index_select, scatter, scatter_add, take_along_dim,
+    embedding,
+    gather,
+    index_select,
+    scatter,
+    scatter_add,
+    take_along_dim,
 )  # fmt: skip
 from tinytorch.ops.index import getitem, index_put, nonzero
 from tinytorch.ops.join import (
-    cat, chunk, flip, narrow, pad, repeat, repeat_interleave, roll, split, stack, tile, unbind,
+    cat,
+    chunk,
+    flip,
+    narrow,
+    pad,
+    repeat,
+    repeat_interleave,
+    roll,
+    split,
+    stack,
+    tile,
+    unbind,
 )  # fmt: skip
-from tinytorch.ops.loss_classification import bce_with_logits, binary_cross_entropy, cross_entropy, nll_loss
+from tinytorch.ops.loss_binary import bce_with_logits, binary_cross_entropy
+from tinytorch.ops.loss_classes import cross_entropy, nll_loss
 from tinytorch.ops.loss_regression import huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss
 from tinytorch.ops.matmul import (
-    addmm, bmm, dot, linear, matmul, matmul_grad_a, matmul_grad_b, matrix_product, mm, outer,
+    addmm,
+    bmm,
+    dot,
+    linear,
+    matmul,
+    matmul_grad_a,
+    matmul_grad_b,
+    matrix_product,
+    mm,
+    outer,
 )  # fmt: skip
 from tinytorch.ops.reduce import (
-    all, any, cumsum, euclidean_norm, logsumexp, mean, norm, prod, std, sum, sum_to, var,
+    all,
+    any,
+    cumsum,
+    euclidean_norm,
+    logsumexp,
+    mean,
+    norm,
+    prod,
+    std,
+    sum,
+    sum_to,
+    var,
 )  # fmt: skip
 from tinytorch.ops.select import clip, masked_fill, tril, triu, where
 from tinytorch.ops.shape import (
-    broadcast_to, diagonal, expand, flatten, movedim, permute, reshape, squeeze, transpose, unflatten, unsqueeze,
+    broadcast_to,
+    diagonal,
+    expand,
+    flatten,
+    movedim,
+    permute,
+    reshape,
+    squeeze,
+    transpose,
+    unflatten,
+    unsqueeze,
 )  # fmt: skip
 from tinytorch.ops.softmax import log_softmax, softmax

@@ -40,8 +40,13 @@ def _erf(x: Array) -> Array:
     return np.vectorize(math.erf, otypes=[x.dtype])(x)
 
 
-@op(saves="output", cost=count, samples=_away_from_zero, reference=lambda x: np.maximum(x, 0),
-    oracle=lambda t, x: t.relu(x))  # fmt: skip
+@op(
+    saves="output",
+    cost=count,
+    samples=_away_from_zero,
+    reference=lambda x: np.maximum(x, 0),
+    oracle=lambda t, x: t.relu(x),
+)
 def relu(x: Array, /) -> Array:
     """`max(x, 0)`, elementwise; the gradient at 0 is 0.
 
@@ -73,9 +78,12 @@ def _naive_leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
 
 
 @op(
-    saves=0, cost=count, samples=lambda s: [*_away_from_zero(s), Sample(s(3, 4) + 2.0, negative_slope=0.2)],
-    reference=_naive_leaky_relu, oracle=lambda t, x, negative_slope=0.01: t.nn.functional.leaky_relu(x, negative_slope),
-)  # fmt: skip
+    saves=0,
+    cost=count,
+    samples=lambda s: [*_away_from_zero(s), Sample(s(3, 4) + 2.0, negative_slope=0.2)],
+    reference=_naive_leaky_relu,
+    oracle=lambda t, x, negative_slope=0.01: t.nn.functional.leaky_relu(x, negative_slope),
+)
 def leaky_relu(x: Array, /, negative_slope: float = 0.01) -> Array:
     """`x` where it is positive, else `negative_slope * x`. Maas et al. 2013."""
     return kernels.leaky_relu(as_float(x), negative_slope)
@@ -87,9 +95,11 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves=1, cost=count, samples=_gradient_samples(negative_slope=0.2),
+    saves=1,
+    cost=count,
+    samples=_gradient_samples(negative_slope=0.2),
     reference=lambda g, x, negative_slope: np.where(x > 0, g, g * negative_slope),
-)  # fmt: skip
+)
 def leaky_relu_grad(g: Array, x: Array, /, negative_slope: float) -> Array:
     """`g` where `x` is positive, else `negative_slope * g`."""
     return kernels.leaky_relu_grad(g, x, negative_slope)
@@ -100,8 +110,13 @@ def _(ctx: Node, h: Any) -> Any:
     return leaky_relu_grad(h, ctx[1], **ctx.params), None
 
 
-@op(saves="output", cost=lambda x, out: 4 * x.size, samples=elements(-3.0, 3.0), reference=_sigmoid,
-    oracle=lambda t, x: t.sigmoid(x))  # fmt: skip
+@op(
+    saves="output",
+    cost=lambda x, out: 4 * x.size,
+    samples=elements(-3.0, 3.0),
+    reference=_sigmoid,
+    oracle=lambda t, x: t.sigmoid(x),
+)
 def sigmoid(x: Array, /) -> Array:
     """`1 / (1 + exp(-x))`.
 
@@ -117,7 +132,12 @@ def _(ctx: Node, g: Any) -> Any:
     return sigmoid_grad(g, ctx.output)
 
 
-@op(saves=(0, 1), cost=lambda g, y, out: 3 * g.size, samples=_gradient_samples(), reference=lambda g, y: g * y * (1 - y))
+@op(
+    saves=(0, 1),
+    cost=lambda g, y, out: 3 * g.size,
+    samples=_gradient_samples(),
+    reference=lambda g, y: g * y * (1 - y),
+)
 def sigmoid_grad(g: Array, y: Array, /) -> Array:
     """`g * y * (1 - y)`, with the output `y` of a sigmoid."""
     return kernels.sigmoid_grad(g, y)
@@ -126,11 +146,18 @@ def sigmoid_grad(g: Array, y: Array, /) -> Array:
 @sigmoid_grad.gradient
 def _(ctx: Node, h: Any) -> Any:
     y = ctx[1]
-    return sigmoid_grad(h, y) if ctx.needs[0] else None, h * ctx[0] * (1.0 - y * 2.0) if ctx.needs[1] else None
+    return sigmoid_grad(h, y) if ctx.needs[0] else None, h * ctx[0] * (1.0 - y * 2.0) if ctx.needs[
+        1
+    ] else None
 
 
-@op(saves="output", cost=lambda x, out: 5 * x.size, samples=elements(-3.0, 3.0), reference=np.tanh,
-    oracle=lambda t, x: t.tanh(x))  # fmt: skip
+@op(
+    saves="output",
+    cost=lambda x, out: 5 * x.size,
+    samples=elements(-3.0, 3.0),
+    reference=np.tanh,
+    oracle=lambda t, x: t.tanh(x),
+)
 def tanh(x: Array, /) -> Array:
     """Hyperbolic tangent."""
     return kernels.tanh(as_float(x))
@@ -141,7 +168,12 @@ def _(ctx: Node, g: Any) -> Any:
     return tanh_grad(g, ctx.output)
 
 
-@op(saves=(0, 1), cost=lambda g, y, out: 3 * g.size, samples=_gradient_samples(), reference=lambda g, y: g * (1 - y * y))
+@op(
+    saves=(0, 1),
+    cost=lambda g, y, out: 3 * g.size,
+    samples=_gradient_samples(),
+    reference=lambda g, y: g * (1 - y * y),
+)
 def tanh_grad(g: Array, y: Array, /) -> Array:
     """`g * (1 - y * y)`, with the output `y` of a tanh."""
     return kernels.tanh_grad(g, y)
@@ -177,9 +209,12 @@ def _both_forms(samples: Any) -> Any:
 
 
 @op(
-    saves=0, cost=lambda x, out, **_: 8 * x.size, samples=_both_forms(elements(-3.0, 3.0)), reference=_naive_gelu,
+    saves=0,
+    cost=lambda x, out, **_: 8 * x.size,
+    samples=_both_forms(elements(-3.0, 3.0)),
+    reference=_naive_gelu,
     oracle=lambda t, x, approximate="none": t.nn.functional.gelu(x, approximate=approximate),
-)  # fmt: skip
+)
 def gelu(x: Array, /, approximate: str = "none") -> Array:
     """`x * Phi(x)`, with the normal distribution function Phi; or its approximation by a tanh.
 
@@ -194,9 +229,11 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves=(0, 1), cost=lambda g, x, out, **_: 12 * g.size, samples=_both_forms(_gradient_samples()),
+    saves=(0, 1),
+    cost=lambda g, x, out, **_: 12 * g.size,
+    samples=_both_forms(_gradient_samples()),
     reference=_naive_gelu_grad,
-)  # fmt: skip
+)
 def gelu_grad(g: Array, x: Array, /, approximate: str = "none") -> Array:
     """`g` times the derivative of GELU at `x`."""
     return kernels.gelu_grad(g, x, _is_tanh(approximate))
@@ -209,7 +246,10 @@ def _(ctx: Node, h: Any) -> Any:
     if ctx.needs[1]:
         if _is_tanh(form):
             t = tanh((x + x * x * x * 0.044715) * _SQRT_2_OVER_PI)
-            slope, bend = (x * x * (3 * 0.044715) + 1.0) * _SQRT_2_OVER_PI, x * (6 * 0.044715 * _SQRT_2_OVER_PI)
+            slope, bend = (
+                (x * x * (3 * 0.044715) + 1.0) * _SQRT_2_OVER_PI,
+                x * (6 * 0.044715 * _SQRT_2_OVER_PI),
+            )
             second = (1.0 - t * t) * (slope + x * 0.5 * (bend - t * slope * slope * 2.0))
         else:
             second = (x * x * -0.5).exp() * (2.0 - x * x) * (1.0 / math.sqrt(2.0 * math.pi))
@@ -218,9 +258,12 @@ def _(ctx: Node, h: Any) -> Any:
 
 
 @op(
-    saves=0, cost=lambda x, out: 5 * x.size, samples=elements(-3.0, 3.0), reference=lambda x: x * _sigmoid(x),
+    saves=0,
+    cost=lambda x, out: 5 * x.size,
+    samples=elements(-3.0, 3.0),
+    reference=lambda x: x * _sigmoid(x),
     oracle=lambda t, x: t.nn.functional.silu(x),
-)  # fmt: skip
+)
 def silu(x: Array, /) -> Array:
     """`x * sigmoid(x)`, also called swish. Elfwing et al. 2017, arXiv:1702.03118."""
     return kernels.silu(as_float(x))
@@ -232,9 +275,11 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves=(0, 1), cost=lambda g, x, out: 8 * g.size, samples=_gradient_samples(),
+    saves=(0, 1),
+    cost=lambda g, x, out: 8 * g.size,
+    samples=_gradient_samples(),
     reference=lambda g, x: g * _sigmoid(x) * (1 + x * (1 - _sigmoid(x))),
-)  # fmt: skip
+)
 def silu_grad(g: Array, x: Array, /) -> Array:
     """`g` times the derivative of SiLU at `x`."""
     return kernels.silu_grad(g, x)
@@ -254,11 +299,12 @@ def _naive_softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Arr
 
 
 @op(
-    saves=0, cost=lambda x, out, **_: 5 * x.size,
+    saves=0,
+    cost=lambda x, out, **_: 5 * x.size,
     samples=lambda s: [*elements(-3.0, 3.0)(s), Sample(s(3, 4, low=-3.0, high=9.0), beta=2.0, threshold=5.0)],
     reference=_naive_softplus,
     oracle=lambda t, x, beta=1.0, threshold=20.0: t.nn.functional.softplus(x, beta, threshold),
-)  # fmt: skip
+)
 def softplus(x: Array, /, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """`log(1 + exp(beta * x)) / beta`, and `x` itself where `beta * x` is above the threshold."""
     return kernels.softplus(as_float(x), beta, threshold)
@@ -270,9 +316,11 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves=(0, 1), cost=lambda g, x, out, **_: 5 * g.size, samples=_gradient_samples(beta=2.0, threshold=1.2),
+    saves=(0, 1),
+    cost=lambda g, x, out, **_: 5 * g.size,
+    samples=_gradient_samples(beta=2.0, threshold=1.2),
     reference=lambda g, x, beta, threshold: np.where(x * beta > threshold, g, g * _sigmoid(beta * x)),
-)  # fmt: skip
+)
 def softplus_grad(g: Array, x: Array, /, beta: float, threshold: float) -> Array:
     """`g * sigmoid(beta * x)`, and `g` itself where `beta * x` is above the threshold."""
     return kernels.softplus_grad(g, x, beta, threshold)
@@ -290,10 +338,12 @@ def _(ctx: Node, h: Any) -> Any:
 
 
 @op(
-    saves=0, cost=lambda x, out, **_: 3 * x.size, samples=lambda s: [*_away_from_zero(s), Sample(s(3, 4) - 1.5, alpha=0.5)],
+    saves=0,
+    cost=lambda x, out, **_: 3 * x.size,
+    samples=lambda s: [*_away_from_zero(s), Sample(s(3, 4) - 1.5, alpha=0.5)],
     reference=lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(x)),
     oracle=lambda t, x, alpha=1.0: t.nn.functional.elu(x, alpha),
-)  # fmt: skip
+)
 def elu(x: Array, /, alpha: float = 1.0) -> Array:
     """`x` where it is positive, else `alpha * (exp(x) - 1)`. Clevert et al. 2015, arXiv:1511.07289."""
     return kernels.elu(as_float(x), alpha)
@@ -305,9 +355,11 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves=(0, 1), cost=lambda g, x, out, **_: 3 * g.size, samples=_gradient_samples(alpha=0.5),
+    saves=(0, 1),
+    cost=lambda g, x, out, **_: 3 * g.size,
+    samples=_gradient_samples(alpha=0.5),
     reference=lambda g, x, alpha: np.where(x > 0, g, g * alpha * np.exp(x)),
-)  # fmt: skip
+)
 def elu_grad(g: Array, x: Array, /, alpha: float) -> Array:
     """`g` where `x` is positive, else `g * alpha * exp(x)`."""
     return kernels.elu_grad(g, x, alpha)

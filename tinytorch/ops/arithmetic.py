@@ -9,8 +9,16 @@ import numpy as np
 from tinytorch.autograd.registry import Node, Refusal, Sample, new_tensor, op
 from tinytorch.kernels import elementwise as kernels
 from tinytorch.ops.common import (
-    Array, as_float, check_broadcast, clash, count, elements, pairs, promote, zeros_like_argument,
-)  # fmt: skip
+    Array,
+    as_float,
+    check_broadcast,
+    clash,
+    count,
+    elements,
+    pairs,
+    promote,
+    zeros_like_argument,
+)
 
 
 @op(cost=count, samples=pairs, refuses=clash("add"), reference=np.add, oracle=lambda t, a, b: a + b)
@@ -40,7 +48,9 @@ def sub(a: Array, b: Array, /) -> Array:
     if a.shape != b.shape:
         check_broadcast("sub", a, b)
     if a.dtype == np.bool_:
-        raise TypeError("sub: booleans cannot be subtracted. Use != for exclusive or, or convert with .int() first.")
+        raise TypeError(
+            "sub: booleans cannot be subtracted. Use != for exclusive or, or convert with .int() first."
+        )
     return kernels.subtract(a, b)
 
 
@@ -50,9 +60,13 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves=(0, 1), cost=count, samples=pairs, refuses=clash("mul"),
-    reference=np.multiply, oracle=lambda t, a, b: a * b,
-)  # fmt: skip
+    saves=(0, 1),
+    cost=count,
+    samples=pairs,
+    refuses=clash("mul"),
+    reference=np.multiply,
+    oracle=lambda t, a, b: a * b,
+)
 def mul(a: Array, b: Array, /) -> Array:
     """`a * b`."""
     a, b = promote(a, b)
@@ -71,9 +85,13 @@ def _quotients(s: Any) -> list[Sample]:
 
 
 @op(
-    saves=(0, 1), cost=count, samples=_quotients, refuses=clash("div"),
-    reference=np.divide, oracle=lambda t, a, b: a / b,
-)  # fmt: skip
+    saves=(0, 1),
+    cost=count,
+    samples=_quotients,
+    refuses=clash("div"),
+    reference=np.divide,
+    oracle=lambda t, a, b: a / b,
+)
 def div(a: Array, b: Array, /) -> Array:
     """`a / b`; integers are divided as float32. Division by 0 gives inf or NaN.
 
@@ -98,7 +116,9 @@ def _check_divisor(name: str, a: Array, b: Array) -> tuple[Array, Array]:
     if a.shape != b.shape:
         check_broadcast(name, a, b)
     if b.dtype.kind != "f" and not b.all():
-        raise ZeroDivisionError(f"{name}: an integer tensor was divided by 0. Expected a divisor without zeros.")
+        raise ZeroDivisionError(
+            f"{name}: an integer tensor was divided by 0. Expected a divisor without zeros."
+        )
     return a, b
 
 
@@ -113,14 +133,19 @@ def _steps(s: Any) -> list[Sample]:
 def _zero_divisor(name: str) -> Any:
     return lambda s: [
         *clash(name)(s),
-        Refusal((np.array([1, 2]), np.array([1, 0])), {}, ZeroDivisionError, rf"{name}: an integer tensor .* by 0"),
+        Refusal(
+            (np.array([1, 2]), np.array([1, 0])), {}, ZeroDivisionError, rf"{name}: an integer tensor .* by 0"
+        ),
     ]
 
 
 @op(
-    cost=count, samples=_steps, refuses=_zero_divisor("floor_divide"),
-    reference=np.floor_divide, oracle=lambda t, a, b: a // b,
-)  # fmt: skip
+    cost=count,
+    samples=_steps,
+    refuses=_zero_divisor("floor_divide"),
+    reference=np.floor_divide,
+    oracle=lambda t, a, b: a // b,
+)
 def floor_divide(a: Array, b: Array, /) -> Array:
     """`a // b`: the quotient rounded towards minus infinity; its gradient is zero."""
     a, b = _check_divisor("floor_divide", a, b)
@@ -134,9 +159,13 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves=(0, 1), cost=count, samples=_steps, refuses=_zero_divisor("remainder"),
-    reference=np.remainder, oracle=lambda t, a, b: a % b,
-)  # fmt: skip
+    saves=(0, 1),
+    cost=count,
+    samples=_steps,
+    refuses=_zero_divisor("remainder"),
+    reference=np.remainder,
+    oracle=lambda t, a, b: a % b,
+)
 def remainder(a: Array, b: Array, /) -> Array:
     """`a % b`, with the sign of `b`: what `a // b` leaves."""
     a, b = _check_divisor("remainder", a, b)
@@ -180,8 +209,8 @@ def _powers(s: Any) -> list[Sample]:
 def pow(a: Array, b: Array, /) -> Array:
     """`a ** b`; NaN for a negative number to a power that is not whole.
 
-    The gradient to `a` is `b * a ** (b - 1)`, and 0 where `b` is 0; the one to `b` is `a ** b * log(a)`, and 0 where
-    `a` is 0 and `b` is not negative.
+    The gradient to `a` is `b * a ** (b - 1)`, and 0 where `b` is 0; the one to `b` is `a ** b * log(a)`,
+    and 0 where `a` is 0 and `b` is not negative.
 
     >>> import tinytorch as tt
     >>> tt.pow(tt.tensor([1.0, 2.0, 3.0]), 2)
@@ -192,7 +221,8 @@ def pow(a: Array, b: Array, /) -> Array:
         check_broadcast("pow", a, b)
     if b.dtype.kind == "i" and a.dtype.kind != "f" and b.size and b.min() < 0:
         raise ValueError(
-            f"pow: integers cannot be raised to a negative power, got {b.min()}. Convert the base with .float() first."
+            f"pow: integers cannot be raised to a negative power, got {b.min()}. "
+            "Convert the base with .float() first."
         )
     return kernels.power(a, b)
 
@@ -252,9 +282,13 @@ def _extremes(s: Any) -> list[Sample]:
 
 
 @op(
-    saves=(0, 1), cost=count, samples=_extremes, refuses=clash("maximum"),
-    reference=np.maximum, oracle=lambda t, a, b: t.maximum(a, b),
-)  # fmt: skip
+    saves=(0, 1),
+    cost=count,
+    samples=_extremes,
+    refuses=clash("maximum"),
+    reference=np.maximum,
+    oracle=lambda t, a, b: t.maximum(a, b),
+)
 def maximum(a: Array, b: Array, /) -> Array:
     """The larger of `a` and `b`, NaN where either is; a tie shares its gradient equally.
 
@@ -275,9 +309,13 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves=(0, 1), cost=count, samples=_extremes, refuses=clash("minimum"),
-    reference=np.minimum, oracle=lambda t, a, b: t.minimum(a, b),
-)  # fmt: skip
+    saves=(0, 1),
+    cost=count,
+    samples=_extremes,
+    refuses=clash("minimum"),
+    reference=np.minimum,
+    oracle=lambda t, a, b: t.minimum(a, b),
+)
 def minimum(a: Array, b: Array, /) -> Array:
     """The smaller of `a` and `b`, NaN where either is; a tie shares its gradient equally."""
     a, b = promote(a, b)

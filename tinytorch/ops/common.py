@@ -1,4 +1,4 @@
-"""What the op files share: bringing operands together, checking axes, and samples that many ops are tried with."""
+"""What the op files share: bringing operands together, checking axes, samples that many ops share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Axes = int | tuple[int, ...] | list[int] | None
 
 
 def promote(a: Array, b: Array) -> tuple[Array, Array]:
-    """Bring two operands to one dtype by PyTorch's rule: floating point wins over integers, whatever the width."""
+    """Bring two operands to one dtype by PyTorch's rule: floats beat integers, whatever the width."""
     if a.dtype is b.dtype or a.dtype == b.dtype:
         return a, b
     if (a.dtype.kind == "f") != (b.dtype.kind == "f"):
@@ -133,7 +133,9 @@ def check_indices(name: str, indices: Array, length: int, what: str = "indices")
     if indices.size and (indices.min() < 0 or indices.max() >= length):
         place = tuple(int(i) for i in np.argwhere((indices < 0) | (indices >= length))[0])
         if not length:
-            raise IndexError(f"{name}: expected no {what} for an axis of length 0, got {indices[place]} at {place}")
+            raise IndexError(
+                f"{name}: expected no {what} for an axis of length 0, got {indices[place]} at {place}"
+            )
         raise IndexError(
             f"{name}: expected {what} from 0 to {length - 1}, got {indices[place]} at position "
             f"{place[0] if len(place) == 1 else place}"

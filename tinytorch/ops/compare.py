@@ -23,9 +23,15 @@ def _comparison(name: str, ufunc: np.ufunc, sign: str) -> Any:
 
     forward.__doc__ = f"`a {sign} b`, element by element, as booleans."
     return op(
-        forward, name=name, differentiable=False, cost=count, samples=samples, refuses=clash(name),
-        reference=ufunc, oracle=lambda t, a, b: getattr(t, name)(a, b),
-    )  # fmt: skip
+        forward,
+        name=name,
+        differentiable=False,
+        cost=count,
+        samples=samples,
+        refuses=clash(name),
+        reference=ufunc,
+        oracle=lambda t, a, b: getattr(t, name)(a, b),
+    )
 
 
 eq = _comparison("eq", np.equal, "==")
@@ -52,9 +58,15 @@ def _logic(name: str, ufunc: np.ufunc, text: str) -> Any:
 
     forward.__doc__ = text
     return op(
-        forward, name=name, differentiable=False, cost=count, samples=samples, refuses=clash(name),
-        reference=ufunc, oracle=lambda t, a, b: getattr(t, name)(a, b),
-    )  # fmt: skip
+        forward,
+        name=name,
+        differentiable=False,
+        cost=count,
+        samples=samples,
+        refuses=clash(name),
+        reference=ufunc,
+        oracle=lambda t, a, b: getattr(t, name)(a, b),
+    )
 
 
 logical_and = _logic("logical_and", np.logical_and, "Where both are true (not zero).")
@@ -63,10 +75,12 @@ logical_xor = _logic("logical_xor", np.logical_xor, "Where exactly one is true (
 
 
 @op(
-    differentiable=False, cost=count,
+    differentiable=False,
+    cost=count,
     samples=lambda s: [Sample(s.mask(3, 4)), Sample(np.array([0, 1, 2])), Sample(s.mask(0, 4))],
-    reference=np.logical_not, oracle=lambda t, x: t.logical_not(x),
-)  # fmt: skip
+    reference=np.logical_not,
+    oracle=lambda t, x: t.logical_not(x),
+)
 def logical_not(x: Array, /) -> Array:
     """Where x is false (zero)."""
     return np.asarray(np.logical_not(x))
@@ -79,10 +93,13 @@ def _close_pairs(s: Any) -> list[Sample]:
 
 
 @op(
-    differentiable=False, cost=count, samples=_close_pairs, refuses=clash("isclose"),
+    differentiable=False,
+    cost=count,
+    samples=_close_pairs,
+    refuses=clash("isclose"),
     reference=lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: np.isclose(a, b, rtol, atol, equal_nan),
     oracle=lambda t, a, b, **tolerances: t.isclose(a, b, **tolerances),
-)  # fmt: skip
+)
 def isclose(a: Array, b: Array, /, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Array:
     """Where `|a - b| <= atol + rtol * |b|`."""
     if a.shape != b.shape:

@@ -29,17 +29,29 @@ def _check_p(p: float) -> None:
         Sample(s(4), p=1.0, seed=3, offset=0),
     ],
     refuses=lambda s: [
-        Refusal((s(3),), {"p": 1.5, "seed": 0, "offset": 0}, ValueError, "dropout: expected a probability p from 0 to 1, got 1.5"),
-        Refusal((np.array([1]),), {"p": 0.5, "seed": 0, "offset": 0}, TypeError, "dropout: expected a floating point tensor, got int64"),
+        Refusal(
+            (s(3),),
+            {"p": 1.5, "seed": 0, "offset": 0},
+            ValueError,
+            "dropout: expected a probability p from 0 to 1, got 1.5",
+        ),
+        Refusal(
+            (np.array([1]),),
+            {"p": 0.5, "seed": 0, "offset": 0},
+            TypeError,
+            "dropout: expected a floating point tensor, got int64",
+        ),
     ],
     # Which elements stay is for the kernel's own tests; here, that the mask depends on the counter alone.
     reference=lambda x, p, seed, offset: x * kernels.dropout(np.ones_like(x), p, seed, offset),
 )
 def counted_dropout(x: Array, /, p: float, seed: int, offset: int) -> Array:
-    """`x / (1 - p)` where the random number of its place, counted from block `offset` of the stream `seed`, is at least p."""
+    """`x / (1 - p)`, or 0 with probability p: decided by its place, counted from block `offset` on."""
     _check_p(p)
     if x.dtype.kind != "f":
-        raise TypeError(f"dropout: expected a floating point tensor, got {x.dtype}. Convert it with .float() first.")
+        raise TypeError(
+            f"dropout: expected a floating point tensor, got {x.dtype}. Convert it with .float() first."
+        )
     return kernels.dropout(x, p, seed, offset)
 
 
@@ -49,7 +61,7 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 def dropout(x: Any, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Any:
-    """Zero each element with probability `p` and scale the others by `1 / (1 - p)`; `x` itself unless training.
+    """Zero each element with probability `p`, scale the others by `1 / (1 - p)`; `x` itself unless training.
 
     Srivastava et al. 2014.
 

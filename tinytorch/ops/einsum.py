@@ -14,7 +14,7 @@ from tinytorch.ops.shape import diagonal, expand, permute, reshape
 def einsum(equation: str, *operands: Any) -> Any:
     """Products of the operands summed over every letter that is missing on the right of `->`.
 
-    Each operand's axes are named by letters; equal letters run together, and `...` stands for axes that broadcast.
+    Each operand's axes are named by letters; equal ones run together, `...` stands for axes that broadcast.
     Without `->`, the letters that occur once are kept, in alphabetical order.
 
     >>> import tinytorch as tt
@@ -42,7 +42,7 @@ def einsum(equation: str, *operands: Any) -> Any:
 
 
 def _parse(equation: str, ndims: list[int]) -> tuple[list[list[str]], list[str]]:
-    """Names of the axes of each operand and of the result; the axes of `...` are called 0, 1, ... from the right."""
+    """Names of the axes of each operand and the result; those of `...` are 0, 1, ... from the right."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     parts = left.split(",")
     if len(parts) != len(ndims):
@@ -51,7 +51,9 @@ def _parse(equation: str, ndims: list[int]) -> tuple[list[list[str]], list[str]]
     for part, ndim in zip(parts, ndims, strict=True):
         letters = part.replace("...", "")
         if not all(c.isalpha() for c in letters) or part.count("...") > 1:
-            raise ValueError(f"einsum: expected letters, at most one '...' an operand and '->', got {equation!r}")
+            raise ValueError(
+                f"einsum: expected letters, at most one '...' an operand and '->', got {equation!r}"
+            )
         extra = ndim - len(letters)
         if extra < 0 or (extra and "..." not in part):
             raise ValueError(f"einsum: {part!r} names {len(letters)} axes, but its operand has {ndim}")
@@ -83,7 +85,9 @@ def _sizes(equation: str, inputs: list[list[str]], tensors: list[Any]) -> dict[s
                 sizes[name] = length
             elif length not in (1, known):
                 what = f"axis {name!r}" if name.isalpha() else "an axis of '...'"
-                raise ValueError(f"einsum: {what} of {equation!r} is {known} long in one operand and {length} in another")
+                raise ValueError(
+                    f"einsum: {what} of {equation!r} is {known} long in one operand and {length} in another"
+                )
     return sizes
 
 
@@ -104,7 +108,9 @@ def _sum_out(x: Any, names: list[str], wanted: set[str]) -> tuple[Any, list[str]
     return (x.sum(gone) if gone else x), [n for n in names if n in wanted]
 
 
-def _contract(a: Any, a_names: list[str], b: Any, b_names: list[str], wanted: set[str]) -> tuple[Any, list[str]]:
+def _contract(
+    a: Any, a_names: list[str], b: Any, b_names: list[str], wanted: set[str]
+) -> tuple[Any, list[str]]:
     """One pair as a batch of matrix products: (batch, rows, summed) @ (batch, summed, columns)."""
     a, a_names = _sum_out(a, a_names, wanted | {*b_names})
     b, b_names = _sum_out(b, b_names, wanted | {*a_names})
@@ -127,7 +133,8 @@ def _contract(a: Any, a_names: list[str], b: Any, b_names: list[str], wanted: se
         return mul(a, b), batch + rows + columns
     batches = (products[0],) if batch else ()
     product = matrix_product(
-        reshape(a, shape=(*batches, products[1], products[2])), reshape(b, shape=(*batches, products[2], products[3]))
+        reshape(a, shape=(*batches, products[1], products[2])),
+        reshape(b, shape=(*batches, products[2], products[3])),
     )
     return reshape(product, shape=(*lengths[0], *lengths[1], *lengths[3])), batch + rows + columns
 

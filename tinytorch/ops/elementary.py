@@ -84,9 +84,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves="output", cost=count, samples=elements(0.4, 3.0),
-    reference=lambda x: 1 / x, oracle=lambda t, x: t.reciprocal(x),
-)  # fmt: skip
+    saves="output",
+    cost=count,
+    samples=elements(0.4, 3.0),
+    reference=lambda x: 1 / x,
+    oracle=lambda t, x: t.reciprocal(x),
+)
 def reciprocal(x: Array, /) -> Array:
     """`1 / x`; infinite at 0."""
     return kernels.reciprocal(as_float(x))
@@ -121,9 +124,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves=0, cost=count, samples=elements(-2.0, 2.0),
-    reference=lambda x: np.vectorize(math.erf, otypes=[x.dtype])(x), oracle=lambda t, x: t.erf(x),
-)  # fmt: skip
+    saves=0,
+    cost=count,
+    samples=elements(-2.0, 2.0),
+    reference=lambda x: np.vectorize(math.erf, otypes=[x.dtype])(x),
+    oracle=lambda t, x: t.erf(x),
+)
 def erf(x: Array, /) -> Array:
     """The error function, `2 / sqrt(pi)` times the integral of `exp(-t * t)` from 0 to x."""
     return kernels.erf(as_float(x))
@@ -188,11 +194,17 @@ for _function in (sign, floor, ceil, round):
 
 
 @op(
-    samples=lambda s: [Sample(s(3, 4), dtype=np.dtype(np.float64)), Sample(s(0, 2), dtype=np.dtype(np.float32))],
+    samples=lambda s: [
+        Sample(s(3, 4), dtype=np.dtype(np.float64)),
+        Sample(s(0, 2), dtype=np.dtype(np.float32)),
+    ],
     refuses=lambda s: [
-        Refusal((s(3),), {"dtype": np.dtype(np.float16)}, TypeError, r"expected dtype .*float32.*, got float16"),
+        Refusal(
+            (s(3),), {"dtype": np.dtype(np.float16)}, TypeError, r"expected dtype .*float32.*, got float16"
+        ),
     ],
     reference=lambda x, dtype: x.astype(dtype),
+    oracle=lambda t, x, dtype: x.to(getattr(t, np.dtype(dtype).name)),
 )
 def cast(x: Array, /, dtype: np.dtype) -> Array:
     """The same values in another dtype; the gradient comes back in the first."""
@@ -209,8 +221,9 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(
     samples=lambda s: [Sample(s(3, 4)), Sample(s(0, 2)), Sample(s())],
-    reference=np.array, oracle=lambda t, x: x.clone(),
-)  # fmt: skip
+    reference=np.array,
+    oracle=lambda t, x: x.clone(),
+)
 def clone(x: Array, /) -> Array:
     """The same values in memory of their own, in row-major order."""
     return x.copy()
@@ -233,9 +246,14 @@ def _predicate(name: str, ufunc: np.ufunc, text: str) -> Any:
 
     forward.__doc__ = text
     return op(
-        forward, name=name, differentiable=False, cost=count, samples=samples, reference=ufunc,
+        forward,
+        name=name,
+        differentiable=False,
+        cost=count,
+        samples=samples,
+        reference=ufunc,
         oracle=lambda t, x: getattr(t, name)(x),
-    )  # fmt: skip
+    )
 
 
 isnan = _predicate("isnan", np.isnan, "Where x is NaN.")

@@ -51,22 +51,28 @@ def _check(name: str, x: Array, dim: Axes) -> tuple[int, ...]:
 
 
 @op(
-    saves=("output", 0), cost=count_input, samples=_several, refuses=_empty("amax"),
+    saves=("output", 0),
+    cost=count_input,
+    samples=_several,
+    refuses=_empty("amax"),
     reference=lambda x, dim=None, keepdim=False: np.max(x, axis=dim, keepdims=keepdim),
     oracle=lambda t, x, dim=None, keepdim=False: t.amax(x, () if dim is None else dim, keepdim),
-)  # fmt: skip
+)
 def amax(x: Array, /, dim: Axes = None, keepdim: bool = False) -> Array:
-    """The largest value over `dim` (default: all axes), NaN where one is; ties share the gradient equally."""
+    """The largest value over `dim` (default: all axes), NaN if one is; ties share the gradient equally."""
     return kernels.amax(x, _check("amax", x, dim), keepdim)
 
 
 @op(
-    saves=("output", 0), cost=count_input, samples=_several, refuses=_empty("amin"),
+    saves=("output", 0),
+    cost=count_input,
+    samples=_several,
+    refuses=_empty("amin"),
     reference=lambda x, dim=None, keepdim=False: np.min(x, axis=dim, keepdims=keepdim),
     oracle=lambda t, x, dim=None, keepdim=False: t.amin(x, () if dim is None else dim, keepdim),
-)  # fmt: skip
+)
 def amin(x: Array, /, dim: Axes = None, keepdim: bool = False) -> Array:
-    """The smallest value over `dim` (default: all axes), NaN where one is; ties share the gradient equally."""
+    """The smallest value over `dim` (default: all axes), NaN if one is; ties share the gradient equally."""
     return kernels.amin(x, _check("amin", x, dim), keepdim)
 
 
@@ -85,12 +91,15 @@ amin.gradient(_to_the_winners)
 
 
 @op(
-    differentiable=False, cost=count_input, samples=_samples, refuses=_empty("argmax"),
+    differentiable=False,
+    cost=count_input,
+    samples=_samples,
+    refuses=_empty("argmax"),
     reference=lambda x, dim=None, keepdim=False: np.argmax(x, axis=dim, keepdims=keepdim),
     oracle=lambda t, x, dim=None, keepdim=False: t.argmax(x, dim, keepdim),
-)  # fmt: skip
+)
 def argmax(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
-    """Index of the largest value along `dim`, or among all elements in row-major order; the first of equals.
+    """Index of the largest value along `dim`, or of all in row-major order; the first of equals.
 
     >>> import tinytorch as tt
     >>> tt.argmax(tt.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
@@ -100,12 +109,15 @@ def argmax(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
 
 
 @op(
-    differentiable=False, cost=count_input, samples=_samples, refuses=_empty("argmin"),
+    differentiable=False,
+    cost=count_input,
+    samples=_samples,
+    refuses=_empty("argmin"),
     reference=lambda x, dim=None, keepdim=False: np.argmin(x, axis=dim, keepdims=keepdim),
     oracle=lambda t, x, dim=None, keepdim=False: t.argmin(x, dim, keepdim),
-)  # fmt: skip
+)
 def argmin(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
-    """Index of the smallest value along `dim`, or among all elements in row-major order; the first of equals."""
+    """Index of the smallest value along `dim`, or of all in row-major order; the first of equals."""
     return _index_of("argmin", kernels.argmin, x, dim, keepdim)
 
 
@@ -147,7 +159,11 @@ def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 def _pick(x: Any, indices: Any, dim: int, keepdim: bool) -> ValuesIndices:
     values = gather(x, dim, indices)
-    return ValuesIndices(values, indices) if keepdim else ValuesIndices(values.squeeze(dim), indices.squeeze(dim))
+    return (
+        ValuesIndices(values, indices)
+        if keepdim
+        else ValuesIndices(values.squeeze(dim), indices.squeeze(dim))
+    )
 
 
 @op(
@@ -162,10 +178,10 @@ def _pick(x: Any, indices: Any, dim: int, keepdim: bool) -> ValuesIndices:
     ],
     refuses=bad_dim("argsort"),
     reference=lambda x, dim=-1, descending=False: _naive_argsort(x, dim, descending),
-    oracle=lambda t, x, dim=-1, descending=False: t.argsort(x, dim, descending, stable=True),
+    oracle=lambda t, x, dim=-1, descending=False: t.argsort(x, dim=dim, descending=descending, stable=True),
 )
 def argsort(x: Array, /, dim: int = -1, descending: bool = False) -> Array:
-    """Indices that put each row along `dim` in order; equal elements keep theirs, NaN counts as the largest."""
+    """Indices that put each row along `dim` in order; equals keep theirs, NaN counts as the largest."""
     axis = normalize_axis("argsort", dim, x.ndim)
     if x.ndim == 0:
         return np.zeros((), np.int64)

@@ -1,4 +1,4 @@
-"""Reading and adding along an axis by integer tensors: gather, scatter, scatter_add, index_select, embedding."""
+"""Reading and adding along an axis by integer tensors: gather, scatter, index_select, embedding."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from tinytorch.autograd.registry import Node, Refusal, Sample, op
 from tinytorch.kernels import scatter as kernels
 from tinytorch.ops.common import Array, check_indices, normalize_axis
+from tinytorch.ops.join import pad
 from tinytorch.ops.shape import expand, reshape
 
 
@@ -21,14 +22,19 @@ def _places(index: Array, axis: int) -> tuple[Array, ...]:
 
 def _check(name: str, x: Array, index: Array, dim: int, others: Array | None = None) -> int:
     axis = normalize_axis(name, dim, x.ndim)
-    if index.ndim != x.ndim or any(n > m for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if i != axis):
+    if index.ndim != x.ndim or any(
+        n > m for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if i != axis
+    ):
         raise ValueError(
-            f"{name}: expected an index with the dimensions of the tensor, {x.shape}, none longer except dim {dim}, "
-            f"got {index.shape}"
+            f"{name}: expected an index with the dimensions of the tensor, {x.shape}, none longer except "
+            f"dim {dim}, got {index.shape}"
         )
     if others is not None and (others.ndim != index.ndim or any(np.greater(index.shape, others.shape))):
-        raise ValueError(f"{name}: expected a source at least as large as the index, {index.shape}, got {others.shape}")
-    check_indices(name, index, x.shape[axis] if x.ndim else 1)
+        raise ValueError(
+            f"{name}: expected a source at least as large as the index, {index.shape}, got {others.shape}"
+        )
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected indices of an integer dtype, got {index.dtype}")
     return axis
 
 
@@ -48,9 +54,19 @@ def _indices(s: Any) -> list[tuple[Array, Array, int]]:
     saves=1,
     samples=lambda s: [Sample(x, index, dim=dim) for x, index, dim in _indices(s)],
     refuses=lambda s: [
-        Refusal((s(3, 4), np.array([[0, 4]])), {"dim": 1}, IndexError, r"gather: .* 0 to 3, got 4 at position \(0, 1\)"),
+        Refusal(
+            (s(3, 4), np.array([[0, 4]])),
+            {"dim": 1},
+            IndexError,
+            r"gather: expected indices from 0 to 3 .*, got 4",
+        ),
         Refusal((s(3, 4), np.array([0])), {"dim": 1}, ValueError, r"gather: expected an index .* got \(1,\)"),
-        Refusal((s(3, 4), s(3, 4)), {"dim": 1}, TypeError, "gather: expected indices of an integer dtype, got float"),
+        Refusal(
+            (s(3, 4), s(3, 4)),
+            {"dim": 1},
+            TypeError,
+            "gather: expected indices of an integer dtype, got float",
+        ),
     ],
     reference=lambda x, index, dim: _naive_gather(x, index, dim),
     oracle=lambda t, x, index, dim: t.gather(x, dim, index),
@@ -58,7 +74,7 @@ def _indices(s: Any) -> list[tuple[Array, Array, int]]:
 def gather_along(x: Array, index: Array, /, dim: int) -> Array:
     """`out[i, j] = x[i, index[i, j]]` for `dim` 1, and so on."""
     axis = _check("gather", x, index, dim)
-    return np.asarray(x[_places(index, axis)]) if x.ndim else x.reshape(index.shape).copy()
+    return kernels.gather(x, axis, index) if x.ndim else x.copy()
 
 
 @gather_along.gradient
@@ -77,7 +93,10 @@ def _naive_gather(x: Array, index: Array, dim: int) -> Array:
 
 
 def _scatter_samples(s: Any) -> list[Sample]:
-    return [Sample(x, s(*(n + (i % 2) for i, n in enumerate(index.shape))), index, dim=dim) for x, index, dim in _indices(s)]
+    return [
+        Sample(x, s(*(n + (i % 2) for i, n in enumerate(index.shape))), index, dim=dim)
+        for x, index, dim in _indices(s)
+    ]
 
 
 @op(
@@ -86,19 +105,28 @@ def _scatter_samples(s: Any) -> list[Sample]:
     cost=lambda x, src, index, out, dim: index.size,
     samples=_scatter_samples,
     refuses=lambda s: [
-        Refusal((s(3, 4), s(1, 1), np.array([[4]])), {"dim": 1}, IndexError, r"scatter_add: .* 0 to 3, got 4"),
-        Refusal((s(3, 4), s(1, 1), np.array([[1, 1]])), {"dim": 1}, ValueError, r"scatter_add: .* \(1, 2\), got \(1, 1\)"),
+        Refusal(
+            (s(3, 4), s(1, 1), np.array([[4]])),
+            {"dim": 1},
+            IndexError,
+            r"scatter_add: expected indices from 0 to 3 .*, got 4",
+        ),
+        Refusal(
+            (s(3, 4), s(1, 1), np.array([[1, 1]])),
+            {"dim": 1},
+            ValueError,
+            r"scatter_add: .* \(1, 2\), got \(1, 1\)",
+        ),
     ],
     reference=lambda x, src, index, dim: _naive_scatter_add(x, src, index, dim),
-    oracle=lambda t, x, src, index, dim: t.scatter_add(x, dim, index, src),
+    # PyTorch's gradient wants a source of the index's shape.
+    oracle=lambda t, x, src, index, dim: t.scatter_add(x, dim, index, src[tuple(map(slice, index.shape))]),
 )
 def scatter_add_along(x: Array, src: Array, index: Array, /, dim: int) -> Array:
     """`x` with `src[i, j]` added at `x[i, index[i, j]]` for `dim` 1, and so on."""
     axis = _check("scatter_add", x, index, dim, src)
-    out = x.copy()
-    part = src[tuple(slice(n) for n in index.shape)]
-    np.add.at(out, _places(index, axis) if x.ndim else (), part)
-    return out
+    part = src[tuple(slice(n) for n in index.shape)].astype(x.dtype, copy=False)
+    return x + (kernels.scatter_add(x.shape, axis, index, part) if x.ndim else part)
 
 
 @scatter_add_along.gradient
@@ -110,7 +138,11 @@ def _from_source(ctx: Node, g: Any) -> Any:
     """The gradient to `src`: what was read from it, and zeros where it was larger than the index."""
     part = gather_along(g, ctx[2], dim=ctx.params["dim"])
     border = [n - m for n, m in zip(ctx.shape_of(1), part.shape, strict=True)]
-    return part.pad(tuple(n for after in reversed(border) for n in (0, after))) if np.any(border) else part
+    return (
+        pad(part, padding=tuple(n for after in reversed(border) for n in (0, after)))
+        if np.any(border)
+        else part
+    )
 
 
 def _naive_scatter_add(x: Array, src: Array, index: Array, dim: int) -> Array:
@@ -132,14 +164,17 @@ def _permutations(s: Any) -> list[Sample]:
     saves=2,
     samples=_permutations,
     refuses=lambda s: [
-        Refusal((s(3), s(1), np.array([3])), {"dim": 0}, IndexError, r"scatter: .* 0 to 2, got 3 at position 0"),
+        Refusal(
+            (s(3), s(1), np.array([3])), {"dim": 0}, IndexError, r"scatter: .* 0 to 2, got 3 at position 0"
+        ),
     ],
     reference=lambda x, src, index, dim: _naive_scatter(x, src, index, dim),
-    oracle=lambda t, x, src, index, dim: t.scatter(x, dim, index, src),
+    oracle=lambda t, x, src, index, dim: t.scatter(x, dim, index, src[tuple(map(slice, index.shape))]),
 )
 def scatter_along(x: Array, src: Array, index: Array, /, dim: int) -> Array:
     """`x` with `src[i, j]` put at `x[i, index[i, j]]` for `dim` 1, and so on; of several, the last stays."""
     axis = _check("scatter", x, index, dim, src)
+    check_indices("scatter", index, x.shape[axis] if x.ndim else 1)
     out = x.copy()
     out[_places(index, axis) if x.ndim else ()] = src[tuple(slice(n) for n in index.shape)]
     return out
@@ -175,15 +210,32 @@ def _words(s: Any) -> list[Sample]:
     saves=1,
     samples=_words,
     refuses=lambda s: [
-        Refusal((s(5, 3), np.array([[0, 5]])), {}, IndexError, r"embedding: expected indices from 0 to 4, got 5 .* \(0, 1\)"),
-        Refusal((s(5, 3), np.array([-1])), {}, IndexError, "embedding: expected indices from 0 to 4, got -1 at position 0"),
+        Refusal(
+            (s(5, 3), np.array([[0, 5]])),
+            {},
+            IndexError,
+            "embedding: expected indices from 0 to 4, got 5 at position 1",
+        ),
+        Refusal(
+            (s(5, 3), np.array([-1])),
+            {},
+            IndexError,
+            "embedding: expected indices from 0 to 4, got -1 at position 0",
+        ),
         Refusal((s(5, 3), s(2)), {}, TypeError, "embedding: expected indices of an integer dtype, got float"),
-        Refusal((s(5), np.array([0])), {}, ValueError, r"embedding: expected a weight \(rows, width\), got shape \(5,\)"),
+        Refusal(
+            (s(5), np.array([0])),
+            {},
+            ValueError,
+            r"embedding: expected a weight \(rows, width\), got shape \(5,\)",
+        ),
     ],
-    reference=lambda weight, indices, padding_idx=None: np.array([weight[i] for i in indices.ravel()]).reshape(
-        *indices.shape, weight.shape[1]
+    reference=lambda weight, indices, padding_idx=None: np.array(
+        [weight[i] for i in indices.ravel()]
+    ).reshape(*indices.shape, weight.shape[1]),
+    oracle=lambda t, weight, indices, padding_idx=None: t.nn.functional.embedding(
+        indices, weight, padding_idx
     ),
-    oracle=lambda t, weight, indices, padding_idx=None: t.nn.functional.embedding(indices, weight, padding_idx),
 )
 def embedding(weight: Array, indices: Array, /, padding_idx: int | None = None) -> Array:
     """Rows of `weight` (rows, width) by number: indices of any shape -> (*shape, width).
@@ -192,7 +244,8 @@ def embedding(weight: Array, indices: Array, /, padding_idx: int | None = None) 
     """
     if weight.ndim != 2:
         raise ValueError(f"embedding: expected a weight (rows, width), got shape {weight.shape}")
-    check_indices("embedding", indices, weight.shape[0])
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"embedding: expected indices of an integer dtype, got {indices.dtype}")
     return kernels.embedding(weight, indices)
 
 
@@ -276,8 +329,12 @@ def take_along_dim(x: Any, indices: Any, dim: int | None = None) -> Any:
         return gather_along(reshape(x, shape=(-1,)), reshape(indices, shape=(-1,)), dim=0)
     axis = normalize_axis("take_along_dim", dim, x.ndim)
     if indices.ndim != x.ndim:
-        raise ValueError(f"take_along_dim: expected an index with {x.ndim} dimensions, got shape {indices.shape}")
-    others = [1 if i == axis else max(n, m) for i, (n, m) in enumerate(zip(x.shape, indices.shape, strict=True))]
+        raise ValueError(
+            f"take_along_dim: expected an index with {x.ndim} dimensions, got shape {indices.shape}"
+        )
+    others = [
+        1 if i == axis else max(n, m) for i, (n, m) in enumerate(zip(x.shape, indices.shape, strict=True))
+    ]
     x = expand(x, shape=(*others[:axis], x.shape[axis], *others[axis + 1 :]))
     indices = expand(indices, shape=(*others[:axis], indices.shape[axis], *others[axis + 1 :]))
     return gather_along(x, indices, dim=dim)

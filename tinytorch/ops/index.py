@@ -8,6 +8,7 @@ import numpy as np
 
 from tinytorch.autograd import registry
 from tinytorch.autograd.registry import Node, Refusal, Sample, op
+from tinytorch.kernels import scatter as kernels
 from tinytorch.ops.common import Array
 
 
@@ -34,7 +35,10 @@ def is_basic(index: Any) -> bool:
     """Whether `index` makes a view: only integers, slices, None and Ellipsis."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(
-        p is None or p is Ellipsis or isinstance(p, slice) or (isinstance(p, (int, np.integer)) and not isinstance(p, bool))
+        p is None
+        or p is Ellipsis
+        or isinstance(p, slice)
+        or (isinstance(p, (int, np.integer)) and not isinstance(p, bool))
         for p in parts
     )
 
@@ -75,7 +79,7 @@ def _slices(s: Any) -> list[Sample]:
         Refusal((s(3),), {"index": (0, 0)}, IndexError, "too many indices"),
     ],
     reference=lambda x, index: x[index],
-    oracle=lambda t, x, index: t.from_numpy(x.numpy()[index]) if _steps_back(index) else x[index],
+    oracle=lambda t, x, index: x.reshape(-1)[t.tensor(np.arange(x.numel()).reshape(x.shape)[index].tolist())],
     name="slice",
 )
 def view_index(x: Array, /, index: Any) -> Array:
@@ -110,7 +114,9 @@ def _fancy(s: Any) -> list[Sample]:
 @op(
     samples=_fancy,
     refuses=lambda s: [
-        Refusal((s(3),), {"index": np.array([3])}, IndexError, "index 3 is out of bounds for axis 0 with size 3"),
+        Refusal(
+            (s(3),), {"index": np.array([3])}, IndexError, "index 3 is out of bounds for axis 0 with size 3"
+        ),
         Refusal((s(3),), {"index": np.ones(4, np.bool_)}, IndexError, "boolean index did not match"),
     ],
     reference=lambda x, index: x[index],
@@ -147,21 +153,14 @@ def _index_gradients(s: Any) -> list[Sample]:
 )
 def index_add_zeros(g: Array, /, index: Any, shape: tuple[int, ...]) -> Array:
     """Zeros of `shape` to which `g` is added at `index`, as often as that names a place."""
-    out = np.zeros(shape, g.dtype)
-    if is_basic(index) or _is_mask(index):
-        out[index] = g
-    else:
-        np.add.at(out, index, g)
-    return out
+    if isinstance(index, np.ndarray) and index.dtype.kind == "i" and len(shape) > 1:
+        return kernels.embedding_grad(g, np.where(index < 0, index + shape[0], index), shape[0])
+    return kernels.index_put_add(shape, index, g)
 
 
 @index_add_zeros.gradient
 def _(ctx: Node, h: Any) -> Any:
     return getitem(h, ctx.params["index"])
-
-
-def _is_mask(index: Any) -> bool:
-    return isinstance(index, np.ndarray) and index.dtype == np.bool_
 
 
 def _naive_index_add(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
@@ -189,7 +188,12 @@ def _writes(s: Any) -> list[Sample]:
 @op(
     samples=_writes,
     refuses=lambda s: [
-        Refusal((s(3), s(2)), {"index": slice(0, 3)}, ValueError, r"x\[index\] = value: .* shape \(3,\), got \(2,\)"),
+        Refusal(
+            (s(3), s(2)),
+            {"index": slice(0, 3)},
+            ValueError,
+            r"x\[index\] = value: .* shape \(3,\), got \(2,\)",
+        ),
         Refusal((s(3), s()), {"index": 3}, IndexError, "index 3 is out of bounds"),
     ],
     reference=lambda x, value, index: _naive_index_put(x, value, index),

@@ -82,7 +82,9 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
         raise ValueError("stack: expected at least one tensor, got none")
     for other in tensors[1:]:
         if other.shape != tensors[0].shape:
-            raise ValueError(f"stack: expected tensors of one shape, got {tensors[0].shape} and {other.shape}")
+            raise ValueError(
+                f"stack: expected tensors of one shape, got {tensors[0].shape} and {other.shape}"
+            )
     return join(*(unsqueeze(t, dim) for t in tensors), dim=dim)
 
 
@@ -90,8 +92,10 @@ def narrow(x: Any, dim: int, start: int, length: int) -> Any:
     """`length` entries of axis `dim`, from `start` on; a view."""
     axis = normalize_axis("narrow", dim, x.ndim)
     start = start + x.shape[axis] if start < 0 else start
-    if not (0 <= start and 0 <= length and start + length <= x.shape[axis]):
-        raise IndexError(f"narrow: expected a part of dim {dim}, of length {x.shape[axis]}, got {start} + {length}")
+    if not (start >= 0 and length >= 0 and start + length <= x.shape[axis]):
+        raise IndexError(
+            f"narrow: expected a part of dim {dim}, of length {x.shape[axis]}, got {start} + {length}"
+        )
     return x[(slice(None),) * axis + (slice(start, start + length),)]
 
 
@@ -111,7 +115,9 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
     else:
         sizes = list(split_size_or_sections)
         if sum(sizes) != length or min(sizes, default=0) < 0:
-            raise ValueError(f"split: expected lengths that add up to {length}, that of dim {dim}, got {sizes}")
+            raise ValueError(
+                f"split: expected lengths that add up to {length}, that of dim {dim}, got {sizes}"
+            )
     starts = np.cumsum([0, *sizes]).tolist()
     return tuple(narrow(x, dim, start, size) for start, size in zip(starts, sizes, strict=False))
 
@@ -139,7 +145,9 @@ def repeat(x: Any, sizes: tuple[int, ...]) -> Any:
             [0, 1, 0, 1]])
     """
     if len(sizes) < x.ndim:
-        raise ValueError(f"repeat: expected at least {x.ndim} numbers for shape {x.shape}, got {tuple(sizes)}")
+        raise ValueError(
+            f"repeat: expected at least {x.ndim} numbers for shape {x.shape}, got {tuple(sizes)}"
+        )
     shape = (1,) * (len(sizes) - x.ndim) + x.shape
     paired = tuple(n for size in shape for n in (1, size))
     stretched = tuple(n for times, size in zip(sizes, shape, strict=True) for n in (times, size))
@@ -169,7 +177,11 @@ def repeat_interleave(x: Any, repeats: int, dim: int | None = None) -> Any:
 
 @op(
     view=True,
-    samples=lambda s: [Sample(s(3, 4), dims=(0,)), Sample(s(2, 3, 4), dims=(0, 2)), Sample(s(0, 4), dims=(1,))],
+    samples=lambda s: [
+        Sample(s(3, 4), dims=(0,)),
+        Sample(s(2, 3, 4), dims=(0, 2)),
+        Sample(s(0, 4), dims=(1,)),
+    ],
     refuses=lambda s: [
         Refusal((s(3, 4),), {"dims": (2,)}, IndexError, r"flip: expected dim from -2 to 1, got 2"),
     ],
@@ -194,7 +206,9 @@ def _(ctx: Node, g: Any) -> Any:
         Sample(s(3, 4), shifts=5),
     ],
     refuses=lambda s: [
-        Refusal((s(3, 4),), {"shifts": (1, 2), "dims": (0,)}, ValueError, r"roll: expected as many shifts as dims"),
+        Refusal(
+            (s(3, 4),), {"shifts": (1, 2), "dims": (0,)}, ValueError, r"roll: expected as many shifts as dims"
+        ),
         Refusal((s(3, 4),), {"shifts": 1, "dims": 2}, IndexError, "roll: expected dim from -2 to 1, got 2"),
     ],
     reference=lambda x, shifts, dims=None: np.roll(x, shifts, dims),
@@ -233,7 +247,9 @@ def _paddings(padding: tuple[int, ...], ndim: int) -> list[tuple[int, int]]:
     ],
     refuses=lambda s: [
         Refusal((s(3),), {"padding": (1,)}, ValueError, r"pad: expected two numbers .* got \(1,\)"),
-        Refusal((s(3),), {"padding": (1, 1, 1, 1)}, ValueError, r"pad: .* at most 1 axis.* got \(1, 1, 1, 1\)"),
+        Refusal(
+            (s(3),), {"padding": (1, 1, 1, 1)}, ValueError, r"pad: .* at most 1 axis.* got \(1, 1, 1, 1\)"
+        ),
         Refusal((s(3),), {"padding": (-2, -2)}, ValueError, r"pad: .* more than there is"),
     ],
     reference=lambda x, padding, value=0.0: _naive_pad(x, padding, value),

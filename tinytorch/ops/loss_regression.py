@@ -20,11 +20,15 @@ def check_reduction(name: str, reduction: str) -> None:
 
 
 def check_same_shape(name: str, x: Array, target: Array, reduction: str) -> Array:
-    """`target` in the dtype of `x`, after refusing what would broadcast into a wrong loss, and an empty mean."""
+    """`target` in the dtype of `x`; refuses what would broadcast into a wrong loss, and an empty mean."""
     if x.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating point input, got {x.dtype}. Convert it with .float() first.")
+        raise TypeError(
+            f"{name}: expected a floating point input, got {x.dtype}. Convert it with .float() first."
+        )
     if target.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating point target, got {target.dtype}. Convert it with .float() first.")
+        raise TypeError(
+            f"{name}: expected a floating point target, got {target.dtype}. Convert it with .float() first."
+        )
     if target.shape != x.shape:
         raise ValueError(
             f"{name}: expected a target of shape {x.shape}, that of the input, got {target.shape}. "
@@ -43,20 +47,39 @@ def reduce_losses(name: str, losses: Any, reduction: str) -> Any:
     if reduction == "sum":
         return losses.sum()
     if not losses._data.size:
-        raise ValueError(f"{name}: the batch is empty, got shape {losses.shape}. Expected at least one element.")
+        raise ValueError(
+            f"{name}: the batch is empty, got shape {losses.shape}. Expected at least one element."
+        )
     return losses.mean()
 
 
 def _pairs(s: Any) -> list[Sample]:
-    return [Sample(s(5, 3), s(5, 3)), Sample(s(5, 3), s(5, 3), reduction="sum"), Sample(s(), s()), Sample(s(1), s(1))]
+    return [
+        Sample(s(5, 3), s(5, 3)),
+        Sample(s(5, 3), s(5, 3), reduction="sum"),
+        Sample(s(), s()),
+        Sample(s(1), s(1)),
+    ]
 
 
 def _mismatched(s: Any) -> list[Refusal]:
     return [
-        Refusal((s(3, 1), s(3)), {}, ValueError, r"mse_loss: expected a target of shape \(3, 1\).* got \(3,\)"),
-        Refusal((s(3), np.array([1, 2, 3])), {}, TypeError, "mse_loss: expected a floating point target, got int64"),
+        Refusal(
+            (s(3, 1), s(3)), {}, ValueError, r"mse_loss: expected a target of shape \(3, 1\).* got \(3,\)"
+        ),
+        Refusal(
+            (s(3), np.array([1, 2, 3])),
+            {},
+            TypeError,
+            "mse_loss: expected a floating point target, got int64",
+        ),
         Refusal((s(0, 2), s(0, 2)), {}, ValueError, r"mse_loss: the batch is empty, got shape \(0, 2\)"),
-        Refusal((s(2), s(2)), {"reduction": "avg"}, ValueError, "expected reduction 'mean', 'sum' or 'none', got 'avg'"),
+        Refusal(
+            (s(2), s(2)),
+            {"reduction": "avg"},
+            ValueError,
+            "expected reduction 'mean', 'sum' or 'none', got 'avg'",
+        ),
     ]
 
 
@@ -66,7 +89,9 @@ def _mismatched(s: Any) -> list[Refusal]:
     cost=lambda x, t, out, **_: 3 * x.size,
     samples=_pairs,
     refuses=_mismatched,
-    reference=lambda x, t, reduction="mean": np.mean((x - t) ** 2) if reduction == "mean" else np.sum((x - t) ** 2),
+    reference=lambda x, t, reduction="mean": (
+        np.mean((x - t) ** 2) if reduction == "mean" else np.sum((x - t) ** 2)
+    ),
     oracle=lambda t, x, target, reduction="mean": t.nn.functional.mse_loss(x, target, reduction=reduction),
 )
 def fused_mse(x: Array, target: Array, /, reduction: str = "mean") -> Array:
@@ -142,9 +167,12 @@ def _naive_smooth_abs(d: Array, beta: float) -> Array:
 
 
 @op(
-    saves=0, cost=count, samples=_differences, reference=_naive_smooth_abs,
+    saves=0,
+    cost=count,
+    samples=_differences,
+    reference=_naive_smooth_abs,
     oracle=lambda t, d, beta: t.nn.functional.smooth_l1_loss(d, t.zeros_like(d), reduction="none", beta=beta),
-)  # fmt: skip
+)
 def smooth_abs(d: Array, /, beta: float) -> Array:
     """`|d| - beta / 2`, and the parabola `d * d / (2 * beta)` where `|d|` is below beta."""
     size = np.abs(d)
@@ -158,7 +186,9 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 def smooth_l1_loss(x: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
-    """Mean of `|d| - beta / 2`, or `d * d / (2 * beta)` where `|d| < beta`, with `d = x - target`. Girshick 2015.
+    """Mean of `|d| - beta / 2`, or `d * d / (2 * beta)` where `|d| < beta`, for `d = x - target`.
+
+    Girshick 2015, arXiv:1504.08083.
 
     >>> import tinytorch as tt
     >>> tt.smooth_l1_loss(tt.tensor([0.0, 3.0]), tt.tensor([1.0, 0.0]))
@@ -182,8 +212,8 @@ def huber_loss(x: Any, target: Any, reduction: str = "mean", delta: float = 1.0)
 def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
     """`target * (log(target) - x)`: how far the log-probabilities `x` are from the distribution `target`.
 
-    reduction: "batchmean" divides by the first axis, which is what the divergence is defined as; "mean" divides by
-    the number of elements. log_target: `target` holds log-probabilities too.
+    reduction: "batchmean" divides by the first axis, which is what the divergence is defined as; "mean"
+    divides by the number of elements. log_target: `target` holds log-probabilities too.
 
     >>> import tinytorch as tt
     >>> p = tt.tensor([[0.5, 0.5]])

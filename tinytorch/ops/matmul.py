@@ -13,8 +13,6 @@ from tinytorch.ops.activation import relu_grad
 from tinytorch.ops.common import Array, promote
 
 
-
-
 def _flops(a: Array, b: Array, out: Array) -> float:
     return 2.0 * out.size * a.shape[-1]
 
@@ -55,7 +53,7 @@ def _common_batches(a: Array, b: Array) -> tuple[int, ...]:
         return np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
         raise ValueError(
-            f"matmul: batches {a.shape[:-2]} and {b.shape[:-2]} do not broadcast (shapes {a.shape} and {b.shape})"
+            f"matmul: batches {a.shape[:-2]} and {b.shape[:-2]} do not broadcast, of {a.shape} and {b.shape}"
         ) from None
 
 
@@ -65,7 +63,7 @@ def _as_rows(x: Array) -> Array:
 
 
 def _as_batch(x: Array, lead: tuple[int, ...], batches: int) -> Array:
-    """The matrices of `x`, repeated to the batch shape `lead`, as one batch; a single matrix is not copied."""
+    """The matrices of `x`, repeated to the batch shape `lead`, as one batch; one matrix is not copied."""
     if x.ndim == 2 or x.shape[:-2] == (1,) * (x.ndim - 2):
         return x.reshape(1, *x.shape[-2:]) if batches else np.empty((0, *x.shape[-2:]), x.dtype)
     if x.shape[:-2] != lead:
@@ -80,13 +78,15 @@ def _as_batch(x: Array, lead: tuple[int, ...], batches: int) -> Array:
     samples=_batches,
     refuses=lambda s: [
         Refusal((s(3, 4), s(5, 2)), {}, ValueError, r"matmul: .* \(3, 4\) and \(5, 2\).*4 columns.*5 rows"),
-        Refusal((s(2, 3, 4), s(3, 4, 2)), {}, ValueError, r"matmul: batches \(2,\) and \(3,\) do not broadcast"),
+        Refusal(
+            (s(2, 3, 4), s(3, 4, 2)), {}, ValueError, r"matmul: batches \(2,\) and \(3,\) do not broadcast"
+        ),
     ],
     reference=np.matmul,
     oracle=lambda t, a, b: a @ b,
 )
 def matrix_product(a: Array, b: Array, /) -> Array:
-    """`a @ b` for tensors of two or more dimensions: (..., m, k) @ (..., k, n) -> (..., m, n); batches broadcast."""
+    """`a @ b` for two or more dimensions: (..., m, k) @ (..., k, n) -> (..., m, n); batches broadcast."""
     a, b = promote(a, b)
     if a.shape[-1] != b.shape[-2]:
         raise ValueError(
@@ -149,9 +149,11 @@ def _(ctx: Node, h: Any) -> Any:
 @op(
     saves=("output", 0, 1),
     output_if="activation",
-    cost=lambda x, weight, bias=None, out=None, activation=None: 2.0 * out.size * weight.shape[1]
-    + (out.size if bias is not None else 0)
-    + (out.size if activation else 0),
+    cost=lambda x, weight, bias=None, out=None, activation=None: (
+        2.0 * out.size * weight.shape[1]
+        + (out.size if bias is not None else 0)
+        + (out.size if activation else 0)
+    ),
     samples=lambda s: [
         Sample(s(3, 4), s(5, 4), s(5)),
         Sample(s(3, 4), s(5, 4), None),
@@ -161,8 +163,12 @@ def _(ctx: Node, h: Any) -> Any:
         Sample(s(3, 4), s(5, 4), s(5) + np.array(6.0), activation="relu"),
     ],
     refuses=lambda s: [
-        Refusal((s(3, 6), s(5, 4), s(5)), {}, ValueError, r"linear: expected an input with 4 features .* got 6"),
-        Refusal((s(3, 4), s(5, 4), s(3)), {}, ValueError, r"linear: expected a bias of shape \(5,\), got \(3,\)"),
+        Refusal(
+            (s(3, 6), s(5, 4), s(5)), {}, ValueError, r"linear: expected an input with 4 features .* got 6"
+        ),
+        Refusal(
+            (s(3, 4), s(5, 4), s(3)), {}, ValueError, r"linear: expected a bias of shape \(5,\), got \(3,\)"
+        ),
     ],
     reference=lambda x, w, b, activation=None: np.maximum(
         x @ w.T + (0 if b is None else b), 0 if activation == "relu" else -np.inf
@@ -207,18 +213,22 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 def matmul(a: Any, b: Any) -> Any:
-    """Matrix product with PyTorch's rules: vectors are treated as a row on the left and as a column on the right.
+    """Matrix product by PyTorch's rules: a vector is a row on the left and a column on the right.
 
     (n) @ (n) -> (); (m, k) @ (k) -> (m); (k) @ (k, n) -> (n); (..., m, k) @ (..., k, n) -> (..., m, n).
     """
     a, b = as_tensors(matrix_product, (a, b))
     if a.ndim == 0 or b.ndim == 0:
-        raise ValueError(f"matmul: expected at least one dimension each, got shapes {a.shape} and {b.shape}; use *")
+        raise ValueError(
+            f"matmul: expected at least one dimension each, got shapes {a.shape} and {b.shape}; use *"
+        )
     if a.ndim >= 2 and b.ndim >= 2:
         return apply(matrix_product, (a, b), {})
     row, column = a.ndim == 1, b.ndim == 1
     if a.shape[-1] != b.shape[0 if column else -2]:
-        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit: expected {a.shape[-1]} rows on the right")
+        raise ValueError(
+            f"matmul: shapes {a.shape} and {b.shape} do not fit: expected {a.shape[-1]} rows on the right"
+        )
     product = matrix_product(a.reshape(1, -1) if row else a, b.reshape(-1, 1) if column else b)
     shape = product.shape[: -2 if row else -1] + (() if column else product.shape[-1:])
     return product.reshape(shape)
@@ -228,7 +238,9 @@ def bmm(a: Any, b: Any) -> Any:
     """A batch of matrix products: (n, i, k) @ (n, k, j) -> (n, i, j), without broadcasting."""
     a, b = as_tensors(matrix_product, (a, b))
     if a.ndim != 3 or b.ndim != 3 or a.shape[0] != b.shape[0]:
-        raise ValueError(f"bmm: expected two batches (n, i, k) and (n, k, j) of one length, got {a.shape} and {b.shape}")
+        raise ValueError(
+            f"bmm: expected two batches (n, i, k) and (n, k, j) of one length, got {a.shape} and {b.shape}"
+        )
     return matrix_product(a, b)
 
 
@@ -236,7 +248,9 @@ def mm(a: Any, b: Any) -> Any:
     """The product of two matrices, (i, k) @ (k, j) -> (i, j)."""
     a, b = as_tensors(matrix_product, (a, b))
     if a.ndim != 2 or b.ndim != 2:
-        raise ValueError(f"mm: expected two matrices, got shapes {a.shape} and {b.shape}; matmul takes batches")
+        raise ValueError(
+            f"mm: expected two matrices, got shapes {a.shape} and {b.shape}; matmul takes batches"
+        )
     return matrix_product(a, b)
 
 

@@ -10,8 +10,15 @@ import numpy as np
 from tinytorch.autograd.registry import Node, Refusal, Sample, new_tensor, op
 from tinytorch.kernels import reduce as kernels
 from tinytorch.ops.common import (
-    Array, Axes, as_float, bad_dim, count_input, kept, normalize_axes, normalize_axis,
-)  # fmt: skip
+    Array,
+    Axes,
+    as_float,
+    bad_dim,
+    count_input,
+    kept,
+    normalize_axes,
+    normalize_axis,
+)
 
 
 def _axes(s: Any) -> list[Sample]:
@@ -67,7 +74,11 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(
     cost=lambda g, out, shape: g.size,
-    samples=lambda s: [Sample(s(2, 3, 4), shape=(3, 1)), Sample(s(2, 3), shape=()), Sample(s(2, 3), shape=(2, 3))],
+    samples=lambda s: [
+        Sample(s(2, 3, 4), shape=(3, 1)),
+        Sample(s(2, 3), shape=()),
+        Sample(s(2, 3), shape=(2, 3)),
+    ],
     reference=lambda g, shape: _naive_sum_to(g, shape),
 )
 def sum_to(g: Array, /, shape: tuple[int, ...]) -> Array:
@@ -87,7 +98,9 @@ def _naive_sum_to(g: Array, shape: tuple[int, ...]) -> Array:
 
 def _check_float(name: str, x: Array) -> None:
     if x.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a floating point tensor, got {x.dtype}. Convert it with .float() first.")
+        raise TypeError(
+            f"{name}: expected a floating point tensor, got {x.dtype}. Convert it with .float() first."
+        )
 
 
 def _integers(name: str) -> Any:
@@ -146,8 +159,8 @@ def _check_variance(name: str, x: Array, dim: Axes, correction: float) -> tuple[
     n = _length(x.shape, axes)
     if n <= correction:
         raise ValueError(
-            f"{name}: expected more than {correction} element along dim {dim} with correction {correction}, got {n}. "
-            "Use correction=0 for the variance of the population."
+            f"{name}: expected more than {correction} element along dim {dim} with correction {correction}, "
+            f"got {n}. Use correction=0 for the variance of the population."
         )
     return axes
 
@@ -160,7 +173,9 @@ def _check_variance(name: str, x: Array, dim: Axes, correction: float) -> tuple[
     reference=lambda x, dim=None, correction=1, keepdim=False: np.var(
         x, axis=_np_dim(dim), ddof=correction, keepdims=keepdim
     ),
-    oracle=lambda t, x, dim=None, correction=1, keepdim=False: t.var(x, dim, correction=correction, keepdim=keepdim),
+    oracle=lambda t, x, dim=None, correction=1, keepdim=False: t.var(
+        x, dim, correction=correction, keepdim=keepdim
+    ),
 )
 def var(x: Array, /, dim: Axes = None, correction: float = 1, keepdim: bool = False) -> Array:
     """Variance over `dim`: the squared distance to the mean, divided by n - correction."""
@@ -188,7 +203,9 @@ def _deviation(ctx: Node, name: str) -> Any:
     reference=lambda x, dim=None, correction=1, keepdim=False: np.std(
         x, axis=_np_dim(dim), ddof=correction, keepdims=keepdim
     ),
-    oracle=lambda t, x, dim=None, correction=1, keepdim=False: t.std(x, dim, correction=correction, keepdim=keepdim),
+    oracle=lambda t, x, dim=None, correction=1, keepdim=False: t.std(
+        x, dim, correction=correction, keepdim=keepdim
+    ),
 )
 def std(x: Array, /, dim: Axes = None, correction: float = 1, keepdim: bool = False) -> Array:
     """Standard deviation over `dim`: the square root of `var`; the gradient where it is 0 is 0."""
@@ -209,7 +226,14 @@ def _products(s: Any) -> list[Sample]:
     one, two = x.copy(), x.copy()
     one[1, 2] = 0.0
     two[1, 2] = two[1, 0] = 0.0
-    return [Sample(x), Sample(x, dim=0), Sample(one, dim=1), Sample(two, dim=1, keepdim=True), Sample(one), Sample(s(0))]
+    return [
+        Sample(x),
+        Sample(x, dim=0),
+        Sample(one, dim=1),
+        Sample(two, dim=1, keepdim=True),
+        Sample(one),
+        Sample(s(0)),
+    ]
 
 
 @op(
@@ -239,7 +263,7 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 def _product_of_others(x: Any) -> Any:
-    """For each element the product of the others in its row: the factor 1 takes its own place, so zeros do no harm."""
+    """For each element the product of the others in its row, where a 1 takes its place: zeros do no harm."""
     n = x.shape[-1]
     own = new_tensor(np.eye(n, dtype=np.bool_))
     return prod(x.unsqueeze(-2).expand((*x.shape[:-1], n, n)).masked_fill(own, 1.0), dim=-1)
@@ -247,7 +271,12 @@ def _product_of_others(x: Any) -> Any:
 
 @op(
     cost=count_input,
-    samples=lambda s: [Sample(s(3, 4), dim=0), Sample(s(2, 3, 4), dim=-1), Sample(s(0, 3), dim=0), Sample(s(5), dim=0)],
+    samples=lambda s: [
+        Sample(s(3, 4), dim=0),
+        Sample(s(2, 3, 4), dim=-1),
+        Sample(s(0, 3), dim=0),
+        Sample(s(5), dim=0),
+    ],
     refuses=bad_dim("cumsum"),
     reference=lambda x, dim: np.cumsum(x, axis=dim),
     oracle=lambda t, x, dim: t.cumsum(x, dim),
@@ -256,7 +285,9 @@ def cumsum(x: Array, /, dim: int) -> Array:
     """Running sum along `dim`."""
     axis = normalize_axis("cumsum", dim, x.ndim)
     if x.ndim == 0 or x.dtype.kind != "f":
-        return np.cumsum(x, axis=axis if x.ndim else None, dtype=None if x.dtype.kind == "f" else np.int64).reshape(x.shape)
+        return np.cumsum(
+            x, axis=axis if x.ndim else None, dtype=None if x.dtype.kind == "f" else np.int64
+        ).reshape(x.shape)
     return kernels.cumsum(x, axis)
 
 
@@ -288,7 +319,7 @@ def logsumexp(x: Array, /, dim: Axes, keepdim: bool = False) -> Array:
 
     >>> import tinytorch as tt
     >>> tt.logsumexp(tt.tensor([1000.0, 1000.0]), dim=0)
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
     x = as_float(x)
     axes = normalize_axes("logsumexp", dim, x.ndim)
@@ -353,24 +384,35 @@ def norm(x: Any, p: float = 2, dim: Axes = None, keepdim: bool = False) -> Any:
 
 
 def _truths(s: Any) -> list[Sample]:
-    return [Sample(s.mask(3, 4)), Sample(s.mask(3, 4), dim=1), Sample(s.mask(3, 4), dim=0, keepdim=True), Sample(s.mask(0, 4))]
+    return [
+        Sample(s.mask(3, 4)),
+        Sample(s.mask(3, 4), dim=1),
+        Sample(s.mask(3, 4), dim=0, keepdim=True),
+        Sample(s.mask(0, 4)),
+    ]
 
 
 @op(
-    differentiable=False, cost=count_input, samples=_truths, refuses=bad_dim("any"),
+    differentiable=False,
+    cost=count_input,
+    samples=_truths,
+    refuses=bad_dim("any"),
     reference=lambda x, dim=None, keepdim=False: np.any(x, axis=dim, keepdims=keepdim),
     oracle=lambda t, x, dim=None, keepdim=False: t.any(x) if dim is None else t.any(x, dim, keepdim),
-)  # fmt: skip
+)
 def any(x: Array, /, dim: Axes = None, keepdim: bool = False) -> Array:
     """Whether at least one element over `dim` is true (not zero)."""
     return np.asarray(np.any(x, axis=normalize_axes("any", dim, x.ndim), keepdims=keepdim))
 
 
 @op(
-    differentiable=False, cost=count_input, samples=_truths, refuses=bad_dim("all"),
+    differentiable=False,
+    cost=count_input,
+    samples=_truths,
+    refuses=bad_dim("all"),
     reference=lambda x, dim=None, keepdim=False: np.all(x, axis=dim, keepdims=keepdim),
     oracle=lambda t, x, dim=None, keepdim=False: t.all(x) if dim is None else t.all(x, dim, keepdim),
-)  # fmt: skip
+)
 def all(x: Array, /, dim: Axes = None, keepdim: bool = False) -> Array:
     """Whether all elements over `dim` are true (not zero)."""
     return np.asarray(np.all(x, axis=normalize_axes("all", dim, x.ndim), keepdims=keepdim))

@@ -22,7 +22,12 @@ from tinytorch.ops.common import Array, as_float, check_broadcast, count, promot
     ],
     refuses=lambda s: [
         Refusal((s(3), s(3), s(3)), {}, TypeError, r"where: expected a condition of dtype bool, got float"),
-        Refusal((s.mask(3), s(4), s(4)), {}, ValueError, r"where: shapes \(3,\) and \(4,\) and \(4,\) do not broadcast"),
+        Refusal(
+            (s.mask(3), s(4), s(4)),
+            {},
+            ValueError,
+            r"where: shapes \(3,\) and \(4,\) and \(4,\) do not broadcast",
+        ),
     ],
     reference=np.where,
     oracle=lambda t, c, a, b: t.where(c, a, b),
@@ -37,7 +42,7 @@ def where(condition: Array, a: Array, b: Array, /) -> Array:
     """
     if condition.dtype != np.bool_:
         raise TypeError(
-            f"where: expected a condition of dtype bool, got {condition.dtype}. Compare it first, as in x > 0."
+            f"where: expected a condition of dtype bool, got {condition.dtype}. Compare first, as in x > 0."
         )
     a, b = promote(a, b)
     if not condition.shape == a.shape == b.shape:
@@ -109,7 +114,9 @@ def _(ctx: Node, g: Any) -> Any:
         Sample(s(0, 4), s.mask(4), value=0.0),
     ],
     refuses=lambda s: [
-        Refusal((s(3), s(3)), {"value": 0.0}, TypeError, r"masked_fill: expected a mask of dtype bool, got float"),
+        Refusal(
+            (s(3), s(3)), {"value": 0.0}, TypeError, r"masked_fill: expected a mask of dtype bool, got float"
+        ),
         Refusal((s(3), s.mask(4)), {"value": 0.0}, ValueError, r"masked_fill: .* mask .* \(3,\), got \(4,\)"),
     ],
     reference=lambda x, mask, value: np.where(mask, np.asarray(value, x.dtype), x),
@@ -144,7 +151,9 @@ def _triangle_samples(s: Any) -> list[Sample]:
 
 
 def _not_a_matrix(name: str) -> Any:
-    return lambda s: [Refusal((s(3),), {}, ValueError, rf"{name}: expected at least 2 dimensions, got shape \(3,\)")]
+    return lambda s: [
+        Refusal((s(3),), {}, ValueError, rf"{name}: expected at least 2 dimensions, got shape \(3,\)")
+    ]
 
 
 def _check_matrix(name: str, x: Array) -> None:
@@ -153,9 +162,12 @@ def _check_matrix(name: str, x: Array) -> None:
 
 
 @op(
-    cost=count, samples=_triangle_samples, refuses=_not_a_matrix("tril"),
-    reference=lambda x, diagonal=0: np.tril(x, diagonal), oracle=lambda t, x, diagonal=0: t.tril(x, diagonal),
-)  # fmt: skip
+    cost=count,
+    samples=_triangle_samples,
+    refuses=_not_a_matrix("tril"),
+    reference=lambda x, diagonal=0: np.tril(x, diagonal),
+    oracle=lambda t, x, diagonal=0: t.tril(x, diagonal),
+)
 def tril(x: Array, /, diagonal: int = 0) -> Array:
     """The lower triangle of each matrix, zeros above `diagonal`: a causal mask."""
     _check_matrix("tril", x)
@@ -168,9 +180,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    cost=count, samples=_triangle_samples, refuses=_not_a_matrix("triu"),
-    reference=lambda x, diagonal=0: np.triu(x, diagonal), oracle=lambda t, x, diagonal=0: t.triu(x, diagonal),
-)  # fmt: skip
+    cost=count,
+    samples=_triangle_samples,
+    refuses=_not_a_matrix("triu"),
+    reference=lambda x, diagonal=0: np.triu(x, diagonal),
+    oracle=lambda t, x, diagonal=0: t.triu(x, diagonal),
+)
 def triu(x: Array, /, diagonal: int = 0) -> Array:
     """The upper triangle of each matrix, zeros below `diagonal`."""
     _check_matrix("triu", x)

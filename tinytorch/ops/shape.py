@@ -13,9 +13,15 @@ from tinytorch.ops.common import Array, normalize_axes, normalize_axis
 
 @op(
     view=True,
-    samples=lambda s: [Sample(s(3, 4), shape=(2, 6)), Sample(s(3, 4), shape=(-1,)), Sample(s(0, 4), shape=(4, 0))],
+    samples=lambda s: [
+        Sample(s(3, 4), shape=(2, 6)),
+        Sample(s(3, 4), shape=(-1,)),
+        Sample(s(0, 4), shape=(4, 0)),
+    ],
     refuses=lambda s: [
-        Refusal((s(3, 4),), {"shape": (5, 2)}, ValueError, r"reshape: .* \(3, 4\) .* 12 elements into \(5, 2\)")
+        Refusal(
+            (s(3, 4),), {"shape": (5, 2)}, ValueError, r"reshape: .* \(3, 4\) .* 12 elements into \(5, 2\)"
+        )
     ],
     reference=lambda x, shape: np.reshape(x, shape),
     oracle=lambda t, x, shape: t.reshape(x, shape),
@@ -44,8 +50,14 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(
     view=True,
-    samples=lambda s: [Sample(s(2, 3, 4), dims=(2, 0, 1)), Sample(s(3, 4), dims=(1, 0)), Sample(s(), dims=())],
-    refuses=lambda s: [Refusal((s(3, 4),), {"dims": (0, 0)}, ValueError, r"permute: expected each of 0 to 1 once")],
+    samples=lambda s: [
+        Sample(s(2, 3, 4), dims=(2, 0, 1)),
+        Sample(s(3, 4), dims=(1, 0)),
+        Sample(s(), dims=()),
+    ],
+    refuses=lambda s: [
+        Refusal((s(3, 4),), {"dims": (0, 0)}, ValueError, r"permute: expected each of 0 to 1 once")
+    ],
     reference=lambda x, dims: np.transpose(x, dims),
     oracle=lambda t, x, dims: t.permute(x, dims),
 )
@@ -73,7 +85,11 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(
     view=True,
-    samples=lambda s: [Sample(s(3, 1), shape=(2, 3, 4)), Sample(s(), shape=(2,)), Sample(s(1, 4), shape=(0, 4))],
+    samples=lambda s: [
+        Sample(s(3, 1), shape=(2, 3, 4)),
+        Sample(s(), shape=(2,)),
+        Sample(s(1, 4), shape=(0, 4)),
+    ],
     refuses=lambda s: [Refusal((s(3),), {"shape": (4,)}, ValueError, r"expand: .* \(3,\) .* \(4,\)")],
     reference=lambda x, shape: np.broadcast_to(x, shape),
     oracle=lambda t, x, shape: x.expand(shape),
@@ -86,7 +102,7 @@ def expand(x: Array, /, shape: tuple[int, ...]) -> Array:
         return np.broadcast_to(x, sizes)
     except ValueError:
         raise ValueError(
-            f"expand: shape {x.shape} does not stretch to {tuple(shape)}. Only axes of length 1 can be repeated."
+            f"expand: shape {x.shape} does not stretch to {tuple(shape)}. Only axes of length 1 are repeated."
         ) from None
 
 
@@ -105,7 +121,12 @@ def _(ctx: Node, g: Any) -> Any:
     ],
     refuses=lambda s: [
         Refusal((s(3),), {}, ValueError, r"diagonal: expected at least 2 dimensions, got shape \(3,\)"),
-        Refusal((s(3, 4),), {"dim1": 1}, ValueError, "diagonal: expected two different axes, got dim1=1 and dim2=1"),
+        Refusal(
+            (s(3, 4),),
+            {"dim1": 1},
+            ValueError,
+            "diagonal: expected two different axes, got dim1=1 and dim2=1",
+        ),
     ],
     reference=lambda x, offset=0, dim1=0, dim2=1: np.diagonal(x, offset, dim1, dim2),
     oracle=lambda t, x, offset=0, dim1=0, dim2=1: t.diagonal(x, offset, dim1, dim2),
@@ -128,10 +149,15 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    samples=lambda s: [Sample(s(3), shape=(3, 4)), Sample(s(2, 3), shape=(2, 4, 3), offset=-1, dim1=1, dim2=2)],
+    samples=lambda s: [
+        Sample(s(3), shape=(3, 4)),
+        Sample(s(2, 3), shape=(2, 4, 3), offset=-1, dim1=1, dim2=2),
+    ],
     reference=lambda g, shape, offset=0, dim1=0, dim2=1: _naive_diagonal_grad(g, shape, offset, dim1, dim2),
 )
-def diagonal_grad(g: Array, /, shape: tuple[int, ...], offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
+def diagonal_grad(
+    g: Array, /, shape: tuple[int, ...], offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> Array:
     """Zeros of `shape` with `g` on the diagonal."""
     out = np.zeros(shape, g.dtype)
     view = np.diagonal(out, offset, dim1, dim2)
@@ -176,7 +202,9 @@ def movedim(x: Any, source: Any, destination: Any) -> Any:
     sources = [normalize_axis("movedim", d, x.ndim) for d in sources]
     places = [normalize_axis("movedim", d, x.ndim) for d in places]
     if len(sources) != len(places) or len({*sources}) != len(sources) or len({*places}) != len(places):
-        raise ValueError(f"movedim: expected as many different axes to as from, got {source} and {destination}")
+        raise ValueError(
+            f"movedim: expected as many different axes to as from, got {source} and {destination}"
+        )
     order = [d for d in range(x.ndim) if d not in sources]
     for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)

@@ -41,9 +41,13 @@ def _run(name: str, kernel: Any, dim: int, *arrays: Array) -> Array:
 
 
 @op(
-    saves="output", cost=lambda x, out, dim: 4 * x.size, samples=_rows, refuses=bad_dim("softmax"),
-    reference=_naive_softmax, oracle=lambda t, x, dim: t.softmax(x, dim),
-)  # fmt: skip
+    saves="output",
+    cost=lambda x, out, dim: 4 * x.size,
+    samples=_rows,
+    refuses=bad_dim("softmax"),
+    reference=_naive_softmax,
+    oracle=lambda t, x, dim: t.softmax(x, dim),
+)
 def softmax(x: Array, /, dim: int) -> Array:
     """`exp(x) / sum(exp(x))` along `dim`: positive numbers that add up to 1.
 
@@ -60,10 +64,15 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves=(0, 1), cost=lambda g, y, out, dim: 4 * g.size,
-    samples=lambda s: [Sample(s(3, 4), s(3, 4, low=0.1), dim=1), Sample(s(2, 3, 4), s(2, 3, 4), dim=1), Sample(s(0, 4), s(0, 4), dim=1)],
+    saves=(0, 1),
+    cost=lambda g, y, out, dim: 4 * g.size,
+    samples=lambda s: [
+        Sample(s(3, 4), s(3, 4, low=0.1), dim=1),
+        Sample(s(2, 3, 4), s(2, 3, 4), dim=1),
+        Sample(s(0, 4), s(0, 4), dim=1),
+    ],
     reference=lambda g, y, dim: y * (g - (g * y).sum(axis=dim, keepdims=True)),
-)  # fmt: skip
+)
 def softmax_grad(g: Array, y: Array, /, dim: int) -> Array:
     """`y * (g - sum(g * y))` along `dim`, with the output `y` of a softmax."""
     return _run("softmax_grad", kernels.softmax_grad, dim, g, y)
@@ -79,9 +88,13 @@ def _(ctx: Node, h: Any) -> Any:
 
 
 @op(
-    saves="output", cost=lambda x, out, dim: 4 * x.size, samples=_rows, refuses=bad_dim("log_softmax"),
-    reference=_naive_log_softmax, oracle=lambda t, x, dim: t.log_softmax(x, dim),
-)  # fmt: skip
+    saves="output",
+    cost=lambda x, out, dim: 4 * x.size,
+    samples=_rows,
+    refuses=bad_dim("log_softmax"),
+    reference=_naive_log_softmax,
+    oracle=lambda t, x, dim: t.log_softmax(x, dim),
+)
 def log_softmax(x: Array, /, dim: int) -> Array:
     """`x - log(sum(exp(x)))` along `dim`: the logarithm of a softmax, without its underflow."""
     return _run("log_softmax", kernels.log_softmax, dim, as_float(x))
@@ -93,10 +106,15 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 @op(
-    saves=(0, 1), cost=lambda g, y, out, dim: 4 * g.size,
-    samples=lambda s: [Sample(s(3, 4), s(3, 4), dim=1), Sample(s(2, 3, 4), s(2, 3, 4), dim=1), Sample(s(0, 4), s(0, 4), dim=1)],
+    saves=(0, 1),
+    cost=lambda g, y, out, dim: 4 * g.size,
+    samples=lambda s: [
+        Sample(s(3, 4), s(3, 4), dim=1),
+        Sample(s(2, 3, 4), s(2, 3, 4), dim=1),
+        Sample(s(0, 4), s(0, 4), dim=1),
+    ],
     reference=lambda g, y, dim: g - np.exp(y) * g.sum(axis=dim, keepdims=True),
-)  # fmt: skip
+)
 def log_softmax_grad(g: Array, y: Array, /, dim: int) -> Array:
     """`g - exp(y) * sum(g)` along `dim`, with the output `y` of a log-softmax."""
     return _run("log_softmax_grad", kernels.log_softmax_grad, dim, g, y)

@@ -175,7 +175,9 @@ class Elementwise(HasData):
     def isclose(self, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
         return ops.isclose(self, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
 
-    def allclose(self, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    def allclose(
+        self, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    ) -> bool:
         return bool(np.allclose(self._data, other._data, rtol, atol, equal_nan))
 
     def equal(self, other: Tensor) -> bool:

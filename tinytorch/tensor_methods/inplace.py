@@ -1,6 +1,6 @@
 """Methods that change the tensor itself: `x += y`, and names that end in an underscore.
 
-All of them count up the version that views share, so a backward pass that needs the old values refuses to run.
+All of them count up the version that views share: a backward pass that needs the old values refuses to run.
 """
 
 from __future__ import annotations

@@ -117,7 +117,9 @@ class Operators(HasData):
 
 def _whole(sign: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "f":
-        raise TypeError(f"{sign}: expected booleans or integers, got {array.dtype}. Compare first, as in x > 0.")
+        raise TypeError(
+            f"{sign}: expected booleans or integers, got {array.dtype}. Compare first, as in x > 0."
+        )
     return array
 
 

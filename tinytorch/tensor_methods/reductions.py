@@ -1,4 +1,4 @@
-"""Sums, extremes and products. Reductions take `dim` and `keepdim`, and NumPy's `axis` and `keepdims` for the same."""
+"""Sums, extremes, products. NumPy's `axis` and `keepdims` are taken for `dim` and `keepdim`."""
 
 from __future__ import annotations
 
@@ -34,17 +34,27 @@ class Reductions(HasData):
         return ops.mean(x, dim=dim, keepdim=keepdim)
 
     def var(
-        self, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None,
+        self,
+        dim: Axes = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
         **numpy: Any,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         if numpy:
             dim, keepdim = _numpy_names("var", dim, keepdim, numpy)
         return ops.var(self, dim=dim, correction=_correction(unbiased, correction), keepdim=keepdim)
 
     def std(
-        self, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None,
+        self,
+        dim: Axes = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
         **numpy: Any,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         if numpy:
             dim, keepdim = _numpy_names("std", dim, keepdim, numpy)
         return ops.std(self, dim=dim, correction=_correction(unbiased, correction), keepdim=keepdim)
@@ -134,7 +144,9 @@ def _numpy_names(name: str, dim: Any, keepdim: Any, given: dict[str, Any]) -> tu
     """NumPy's `axis` and `keepdims` for PyTorch's `dim` and `keepdim`."""
     for key in given:
         if key not in ("axis", "keepdims"):
-            raise TypeError(f"{name}: unexpected argument {key!r}; expected dim (or axis) and keepdim (or keepdims)")
+            raise TypeError(
+                f"{name}: unexpected argument {key!r}; expected dim (or axis) and keepdim (or keepdims)"
+            )
     return given.get("axis", dim), given.get("keepdims", keepdim)
 
 

@@ -1,0 +1,262 @@
+"""Binary cross-entropy: fused with the sigmoid, or of probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinytorch.autograd.registry import Node, Refusal, Sample, op
+from tinytorch.kernels import loss as kernels
+from tinytorch.ops.common import Array
+from tinytorch.ops.loss_regression import check_reduction, check_same_shape, reduce_losses
+
+
+def _check_binary(name: str, x: Array, target: Array, reduction: str) -> Array:
+    check_reduction(name, reduction)
+    target = check_same_shape(name, x, target, reduction)
+    if target.size and not (target.min() >= 0 and target.max() <= 1):
+        place = tuple(int(i) for i in np.argwhere(~((target >= 0) & (target <= 1)))[0])
+        raise ValueError(f"{name}: expected targets from 0 to 1, got {target[place]} at position {place}")
+    return target
+
+
+def _fitting(name: str, what: str, extra: Array | None, x: Array) -> Array | None:
+    if extra is None:
+        return None
+    try:
+        np.broadcast_to(extra, x.shape)
+    except ValueError:
+        raise ValueError(
+            f"{name}: expected a {what} that broadcasts to {x.shape}, got {extra.shape}"
+        ) from None
+    return extra.astype(x.dtype, copy=False)
+
+
+def _bad_targets(name: str) -> Any:
+    def refusals(s: Any) -> list[Refusal]:
+        x, t = s(3, low=0.1, high=0.9), s(3, low=0.1, high=0.9)
+        none = (None, None) if name == "bce_with_logits" else ()
+        return [
+            Refusal(
+                (s(3, 1, low=0.1), t, *none),
+                {},
+                ValueError,
+                rf"{name}: expected a target of shape \(3, 1\).* got \(3,\)",
+            ),
+            Refusal(
+                (x, np.array([0, 1, 1]), *none),
+                {},
+                TypeError,
+                rf"{name}: expected a floating point target, got int64",
+            ),
+            Refusal(
+                (x, t - 2.0, *none),
+                {},
+                ValueError,
+                rf"{name}: expected targets from 0 to 1, got -\d\S+ at position \(0,\)",
+            ),
+            Refusal(
+                (x * np.nan, t * np.nan, *none),
+                {},
+                ValueError,
+                rf"{name}: expected (targets|probabilities) from 0 to 1, got nan",
+            ),
+        ]
+
+    return refusals
+
+
+def _scores(s: Any) -> list[Sample]:
+    x, t = s(5, 3, low=-3.0, high=3.0), s(5, 3, low=0.0, high=1.0)
+    return [
+        Sample(x, t, None, None),
+        Sample(x, t, None, None, reduction="sum"),
+        Sample(x, t, s(3, low=0.5), None, reduction="none"),
+        Sample(x, t, None, s(3, low=0.5, high=3.0)),
+        Sample(x, t, s(5, 1, low=0.5), s(3, low=0.5, high=3.0)),
+        Sample(x * 100, np.round(t), None, None, smooth=False),
+    ]
+
+
+@op(
+    name="bce_with_logits",
+    saves=(0, 1, 2, 3),
+    constants=(2, 3),
+    cost=lambda x, t, w, p, out, **_: 8 * x.size,
+    samples=_scores,
+    refuses=lambda s: [
+        *_bad_targets("bce_with_logits")(s),
+        Refusal(
+            (s(0, 1), s(0, 1), None, None),
+            {},
+            ValueError,
+            r"bce_with_logits: the batch is empty, got shape \(0, 1\)",
+        ),
+        Refusal(
+            (s(3), s(3, low=0.0), None, s(2)),
+            {},
+            ValueError,
+            r"bce_with_logits: expected a pos_weight .* \(3,\), got \(2,\)",
+        ),
+    ],
+    reference=lambda x, t, w, p, reduction="mean": _naive_bce_with_logits(x, t, w, p, reduction),
+    oracle=lambda t, x, target, w, p, reduction="mean": t.nn.functional.binary_cross_entropy_with_logits(
+        x, target, w, pos_weight=p, reduction=reduction
+    ),
+)
+def fused_bce(
+    x: Array, target: Array, weight: Array | None, pos_weight: Array | None, /, reduction: str = "mean"
+) -> Array:
+    """Binary cross-entropy of `sigmoid(x)`, stable for scores of any size."""
+    name = "bce_with_logits"
+    target = _check_binary(name, x, target, reduction)
+    weight, pos_weight = _fitting(name, "weight", weight, x), _fitting(name, "pos_weight", pos_weight, x)
+    return kernels.bce_with_logits(x, target, weight, pos_weight, reduction)
+
+
+@fused_bce.gradient
+def _(ctx: Node, g: Any) -> Any:
+    x, target = ctx[0], ctx[1]
+    weight, positive = (ctx[i] if i in ctx.saved else None for i in (2, 3))
+    reduction = ctx.params.get("reduction", "mean")
+    to_x = bce_with_logits_grad(g, x, target, weight, positive, reduction=reduction) if ctx.needs[0] else None
+    to_target = None
+    if ctx.needs[1]:
+        to_target = -x if positive is None else (positive - 1.0) * (-x).softplus() - x
+        to_target = to_target * _factor(g, weight, x, reduction)
+    return to_x, to_target, None, None
+
+
+def _factor(g: Any, weight: Any, x: Any, reduction: str) -> Any:
+    """What every element's derivative is multiplied with: g, its weight, and 1 / n for a mean."""
+    g = g * (1.0 / x._data.size) if reduction == "mean" else g
+    return g if weight is None else g * weight
+
+
+@op(
+    saves=(0, 1, 2, 3, 4),
+    constants=(3, 4),
+    cost=lambda g, x, t, w, p, out, **_: 8 * x.size,
+    samples=lambda s: [
+        Sample(s(5, 3) if p.params.get("reduction") == "none" else s(), *p.args, **p.params)
+        for p in _scores(s)[:-1]
+    ],
+    reference=lambda g, x, t, w, p, reduction="mean": _naive_bce_with_logits_grad(g, x, t, w, p, reduction),
+)
+def bce_with_logits_grad(
+    g: Array,
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    pos_weight: Array | None,
+    /,
+    reduction: str = "mean",
+) -> Array:
+    """The gradient of `bce_with_logits` to the scores."""
+    target, weight, pos_weight = (
+        None if a is None else a.astype(x.dtype, copy=False) for a in (target, weight, pos_weight)
+    )
+    return kernels.bce_with_logits_grad(g, x, target, weight, pos_weight, reduction)
+
+
+@bce_with_logits_grad.gradient
+def _(ctx: Node, h: Any) -> Any:
+    g, x, target = ctx[0], ctx[1], ctx[2]
+    weight, positive = (ctx[i] if i in ctx.saved else None for i in (3, 4))
+    s = x.sigmoid()
+    h = _factor(h, weight, x, ctx.params.get("reduction", "mean"))
+    at_one = target if positive is None else positive * target
+    mass = 1.0 if positive is None else 1.0 + (positive - 1.0) * target
+    to_g = h * (s * mass - at_one) if ctx.needs[0] else None
+    to_x = h * g * (s * (1.0 - s) * mass) if ctx.needs[1] else None
+    to_target = None
+    if ctx.needs[2]:
+        to_target = -h * g if positive is None else h * g * (s * (positive - 1.0) - positive)
+    return to_g, to_x, to_target, None, None
+
+
+def _naive_bce_with_logits(x: Array, t: Array, w: Array | None, p: Array | None, reduction: str) -> Array:
+    w, p = (1.0 if a is None else a for a in (w, p))
+    losses = w * (p * t * np.logaddexp(0, -x) + (1 - t) * np.logaddexp(0, x))
+    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+
+
+def _naive_bce_with_logits_grad(
+    g: Array, x: Array, t: Array, w: Array | None, p: Array | None, reduction: str
+) -> Array:
+    w, p = (1.0 if a is None else a for a in (w, p))
+    s = 1 / (1 + np.exp(-x))
+    return g * w * (s * (1 - t) - p * t * (1 - s)) / (x.size if reduction == "mean" else 1)
+
+
+def bce_with_logits(
+    logits: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+) -> Any:
+    """Binary cross-entropy of `sigmoid(logits)` against targets from 0 to 1, of the same shape.
+
+    weight multiplies the losses, pos_weight those of the targets 1; both broadcast.
+
+    >>> import tinytorch as tt
+    >>> tt.bce_with_logits(tt.tensor([0.0, 100.0]), tt.tensor([1.0, 1.0]))
+    tensor(0.3466)
+    """
+    return fused_bce(logits, target, weight, pos_weight, reduction=reduction)
+
+
+def _probabilities(s: Any) -> list[Sample]:
+    return [
+        Sample(s(5, 3, low=0.05, high=0.95), s(5, 3, low=0.0, high=1.0)),
+        Sample(s(3, low=0.1, high=0.9), s(3, low=0.0)),
+    ]
+
+
+@op(
+    name="binary_cross_entropy",
+    saves=(0, 1),
+    cost=lambda p, t, out: 6 * p.size,
+    samples=_probabilities,
+    refuses=lambda s: [
+        *_bad_targets("binary_cross_entropy")(s),
+        Refusal(
+            (np.array([0.5, 1.5]), np.array([0.0, 1.0])),
+            {},
+            ValueError,
+            r"expected probabilities from 0 to 1, got 1.5 at position \(1,\).*bce_with_logits",
+        ),
+    ],
+    reference=lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)),
+    oracle=lambda torch, p, t: torch.nn.functional.binary_cross_entropy(p, t, reduction="none"),
+)
+def bce_losses(p: Array, target: Array, /) -> Array:
+    """`-(t * log(p) + (1 - t) * log(1 - p))`, elementwise, with logarithms not below -100."""
+    if p.size and not (p.min() >= 0 and p.max() <= 1):
+        place = tuple(int(i) for i in np.argwhere(~((p >= 0) & (p <= 1)))[0])
+        raise ValueError(
+            f"binary_cross_entropy: expected probabilities from 0 to 1, got {p[place]} at position {place}. "
+            "For scores that were not through a sigmoid, use bce_with_logits."
+        )
+    target = _check_binary("binary_cross_entropy", p, target, "none")
+    with np.errstate(divide="ignore"):
+        yes, no = np.maximum(np.log(p), -100), np.maximum(np.log1p(-p), -100)
+    return np.asarray(-(target * yes + (1 - target) * no))
+
+
+@bce_losses.gradient
+def _(ctx: Node, g: Any) -> Any:
+    p, target = ctx[0], ctx[1]
+    to_p = g * (p - target) / (p * (1.0 - p)).clip(1e-12) if ctx.needs[0] else None
+    to_target = None
+    if ctx.needs[1]:
+        to_target = g * ((1.0 - p).log().clip(-100.0) - p.log().clip(-100.0))
+    return to_p, to_target
+
+
+def binary_cross_entropy(p: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+    """Binary cross-entropy of probabilities against targets from 0 to 1, of the same shape.
+
+    For scores before a sigmoid `bce_with_logits` is faster and exact for large ones.
+    """
+    check_reduction("binary_cross_entropy", reduction)
+    losses = bce_losses(p, target)
+    return reduce_losses("binary_cross_entropy", losses if weight is None else losses * weight, reduction)
