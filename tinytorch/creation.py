@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -215,7 +215,7 @@ def eye(
     return _made(np.eye(n, m, dtype=float32 if dtype is None else as_dtype(dtype)), requires_grad, device)
 
 
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+def meshgrid(*tensors: Any, indexing: Literal["ij", "xy"] = "ij") -> tuple[Tensor, ...]:
     """The coordinates of a grid: for each of the 1-d tensors one tensor of the shape of the grid."""
     vectors = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     arrays = np.meshgrid(*(as_tensor(v)._data for v in vectors), indexing=indexing)

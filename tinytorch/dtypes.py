@@ -40,11 +40,11 @@ def as_dtype(dtype: Any) -> np.dtype:
         return _PYTHON[dtype]
     try:
         found = np.dtype(dtype)
+        if found in DTYPES.values():
+            return found
     except TypeError:
-        found = None
-    if found not in DTYPES.values():
-        raise TypeError(f"expected a dtype among {', '.join(DTYPES)}, got {dtype!r}")
-    return found
+        pass
+    raise TypeError(f"expected a dtype among {', '.join(DTYPES)}, got {dtype!r}")
 
 
 def check_device(device: Any) -> None:

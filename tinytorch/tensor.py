@@ -46,7 +46,7 @@ class Tensor(TensorMethods):
     _hooks: dict[int, Callable] | None = None
 
     __array_priority__ = 1000.0
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]  # by identity, though == is elementwise
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False):
         cut = None

@@ -145,7 +145,7 @@ def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
         return amax(x)
     if not isinstance(dim, (int, np.integer)):
         return arithmetic.maximum(x, dim)
-    return _pick(x, argmax(x, dim=dim, keepdim=True), dim, keepdim)
+    return _pick(x, argmax(x, dim=dim, keepdim=True), int(dim), keepdim)
 
 
 def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
@@ -154,7 +154,7 @@ def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
         return amin(x)
     if not isinstance(dim, (int, np.integer)):
         return arithmetic.minimum(x, dim)
-    return _pick(x, argmin(x, dim=dim, keepdim=True), dim, keepdim)
+    return _pick(x, argmin(x, dim=dim, keepdim=True), int(dim), keepdim)
 
 
 def _pick(x: Any, indices: Any, dim: int, keepdim: bool) -> ValuesIndices:

@@ -154,10 +154,10 @@ def bce_with_logits_grad(
     reduction: str = "mean",
 ) -> Array:
     """The gradient of `bce_with_logits` to the scores."""
-    target, weight, pos_weight = (
-        None if a is None else a.astype(x.dtype, copy=False) for a in (target, weight, pos_weight)
+    weight, pos_weight = (None if a is None else a.astype(x.dtype, copy=False) for a in (weight, pos_weight))
+    return kernels.bce_with_logits_grad(
+        g, x, target.astype(x.dtype, copy=False), weight, pos_weight, reduction
     )
-    return kernels.bce_with_logits_grad(g, x, target, weight, pos_weight, reduction)
 
 
 @bce_with_logits_grad.gradient
@@ -177,7 +177,7 @@ def _(ctx: Node, h: Any) -> Any:
 
 
 def _naive_bce_with_logits(x: Array, t: Array, w: Array | None, p: Array | None, reduction: str) -> Array:
-    w, p = (1.0 if a is None else a for a in (w, p))
+    w, p = (np.ones(1) if a is None else a for a in (w, p))
     losses = w * (p * t * np.logaddexp(0, -x) + (1 - t) * np.logaddexp(0, x))
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
@@ -185,7 +185,7 @@ def _naive_bce_with_logits(x: Array, t: Array, w: Array | None, p: Array | None,
 def _naive_bce_with_logits_grad(
     g: Array, x: Array, t: Array, w: Array | None, p: Array | None, reduction: str
 ) -> Array:
-    w, p = (1.0 if a is None else a for a in (w, p))
+    w, p = (np.ones(1) if a is None else a for a in (w, p))
     s = 1 / (1 + np.exp(-x))
     return g * w * (s * (1 - t) - p * t * (1 - s)) / (x.size if reduction == "mean" else 1)
 

@@ -179,7 +179,8 @@ def cross_entropy_grad(
     options = (weight, ignore_index, label_smoothing, reduction)
     if saved is None:
         saved = kernels.cross_entropy(logits, labels, *options)[1:]
-    return kernels.cross_entropy_grad(g, logits, labels, *saved, *options)
+    logsumexp, label_weights = saved
+    return kernels.cross_entropy_grad(g, logits, labels, logsumexp, label_weights, *options)
 
 
 @cross_entropy_grad.gradient

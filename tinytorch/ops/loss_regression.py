@@ -121,7 +121,7 @@ def mse_grad(g: Array, x: Array, target: Array, /, reduction: str = "mean") -> A
 def _(ctx: Node, h: Any) -> Any:
     g, x, target = ctx[0], ctx[1], ctx[2]
     h = h * (2.0 / x._data.size if ctx.params.get("reduction", "mean") == "mean" else 2.0)
-    to_x = h * g if ctx.needs[1] or ctx.needs[2] else None
+    to_x = h * g
     return (h * (x - target)).sum() if ctx.needs[0] else None, to_x, -to_x if ctx.needs[2] else None
 
 

@@ -149,10 +149,8 @@ def _(ctx: Node, h: Any) -> Any:
 @op(
     saves=("output", 0, 1),
     output_if="activation",
-    cost=lambda x, weight, bias=None, out=None, activation=None: (
-        2.0 * out.size * weight.shape[1]
-        + (out.size if bias is not None else 0)
-        + (out.size if activation else 0)
+    cost=lambda x, weight, bias, *, out, activation=None: (
+        out.size * (2.0 * weight.shape[1] + (bias is not None) + (activation is not None))
     ),
     samples=lambda s: [
         Sample(s(3, 4), s(5, 4), s(5)),
@@ -206,9 +204,9 @@ def _(ctx: Node, g: Any) -> Any:
     if len(shape) != 2:
         g, x = g.reshape((-1, weight.shape[0])), x.reshape((-1, weight.shape[1]))
     needs_x, needs_weight, needs_bias = ctx.needs
-    g_x = matrix_product(g, weight) if needs_x else None
-    if needs_x and len(shape) != 2:
-        g_x = g_x.reshape(shape)
+    g_x = None
+    if needs_x:
+        g_x = matrix_product(g, weight) if len(shape) == 2 else matrix_product(g, weight).reshape(shape)
     return g_x, matmul_grad_b(g, x) if needs_weight else None, g.sum(0) if needs_bias else None
 
 

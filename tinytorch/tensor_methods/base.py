@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -9,3 +11,5 @@ class HasData:
     """Something around an ndarray: a tensor, to the methods that must tell it from a number."""
 
     _data: np.ndarray
+    to: Any
+    clone: Any

@@ -122,7 +122,7 @@ class Elementwise(HasData):
     def where(self, condition: Any, other: Any) -> Tensor:
         return ops.where(condition, self, other)
 
-    def masked_fill(self, mask: Any, value: float) -> Tensor:
+    def masked_fill(self, mask: Any, value: Any) -> Tensor:
         return ops.masked_fill(self, mask, value=value.item() if isinstance(value, HasData) else value)
 
     def tril(self, diagonal: int = 0) -> Tensor:
