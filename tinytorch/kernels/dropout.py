@@ -7,7 +7,7 @@ from numba import prange
 
 from tinytorch.kernels.maps import both, ready
 from tinytorch.kernels.memory import empty
-from tinytorch.kernels.random import BLOCK, CHUNK, SERIAL, fill_block, signed, wraps
+from tinytorch.kernels.random import BLOCK, CHUNK, SERIAL, fill_block, signed
 
 
 def _drop(x, limit, scale, seed, offset, out):
@@ -23,7 +23,7 @@ def _drop(x, limit, scale, seed, offset, out):
                 piece[j] = scale * x_piece[j] if words[j] >= limit else out.dtype.type(0)
 
 
-_dropout = wraps(both(_drop, "dropout"))
+_dropout = both(_drop, "dropout")
 
 
 def dropout(x: np.ndarray, p: float, seed: int, offset: int) -> np.ndarray:

@@ -43,7 +43,7 @@ def _cross_entropy_rows(logits, c, labels, weight, ignore_index, smoothing, logs
             shifted[i] = vecmath.exp(shifted[i])
         for r in range(last - first):
             row = shifted[r * c : (r + 1) * c]
-            total = 0.0
+            total = np.float64(0)
             for j in range(row.size):
                 total += row[j]
             top, log_total = np.float64(logsumexp[first + r]), np.log(total)
@@ -59,7 +59,7 @@ def _cross_entropy_rows(logits, c, labels, weight, ignore_index, smoothing, logs
             label_weight = np.float64(weight[label]) if weight.size else 1.0
             loss = label_weight * (log_total - (row[label] - top))
             if smoothing != 0.0:
-                smooth = 0.0
+                smooth = np.float64(0)
                 if weight.size:
                     for j in range(row.size):
                         smooth += weight[j] * (log_total - (row[j] - top))
@@ -136,11 +136,11 @@ def _bce_flat(x, target, weight, positive, losses):
         out = losses[start:stop]
         for i in range(out.size):
             out[i] = kept[i]
-        total = 0.0
+        total = np.float64(0)
         for i in range(kept.size):
             total += kept[i]
         totals[task] = total
-    total = 0.0
+    total = np.float64(0)
     for task in range(tasks):
         total += totals[task]
     return total
@@ -179,12 +179,12 @@ def _mse_flat(x, target):
     totals = np.zeros(tasks)
     for task in prange(tasks):  # owns totals[task]
         z, t = x[task * BLOCK : (task + 1) * BLOCK], target[task * BLOCK : (task + 1) * BLOCK]
-        total = 0.0
+        total = np.float64(0)
         for i in range(z.size):
             difference = z[i] - t[i]
             total += difference * difference
         totals[task] = total
-    total = 0.0
+    total = np.float64(0)
     for task in range(tasks):
         total += totals[task]
     return total

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numba import prange
 
-from tinytorch.kernels._jit import bind, kernel
+from tinytorch.kernels._jit import JIT, bind, kernel
 from tinytorch.kernels.memory import empty
 
 CHUNK = 4096  # elements a parallel iteration owns
@@ -28,6 +28,9 @@ def ready(x: np.ndarray) -> np.ndarray:
 def is_float(x: np.ndarray) -> bool:
     """Whether `x` holds float32 or float64, the types that kernels are compiled for."""
     return x.dtype.char in "fd"
+
+
+_quietly = np.errstate(all="ignore")  # compiled code does not warn of overflow or NaN: nor does its twin
 
 
 def f(*numbers: float) -> float:
@@ -73,10 +76,11 @@ def _binary_with(a, b, p, q, out):
 
 def both(template: Callable, name: str, **names: Callable) -> tuple[Callable, Callable]:
     """`template` compiled twice: for the calling thread alone (`prange` is `range` there), and for all."""
-    return (
+    kernels = (
         kernel(bind(template, name, **names)),
         kernel(bind(template, f"{name}_parallel", **names), parallel=True),
     )
+    return kernels if JIT else tuple(map(_quietly, kernels))
 
 
 def unary(name: str, f: Callable, limit: int = SERIAL) -> Callable[[np.ndarray], np.ndarray]:

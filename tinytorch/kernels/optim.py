@@ -159,7 +159,7 @@ def _sum_squares(gradients, offsets, like):
     for chunk in prange(chunks):  # owns partial[chunk]
         start, stop = chunk * CHUNK, min(size, (chunk + 1) * CHUNK)
         p = _holder(offsets, start)
-        total = 0.0
+        total = np.float64(0)
         while start < stop:
             end = min(stop, offsets[p + 1])
             if gradients[p] != 0 and end > start:
@@ -169,7 +169,7 @@ def _sum_squares(gradients, offsets, like):
             start = end
             p += 1
         partial[chunk] = total
-    total = 0.0
+    total = np.float64(0)
     for chunk in range(chunks):
         total += partial[chunk]
     return total

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numba import prange
 
-from tinytorch.kernels._jit import JIT, kernel
+from tinytorch.kernels._jit import kernel
 from tinytorch.kernels.maps import both
 from tinytorch.kernels.memory import empty
 
@@ -91,12 +91,7 @@ def _words(seed, offset, out):
                 piece[j] = words[j]
 
 
-def wraps(kernels: tuple) -> tuple:
-    """The kernels, silent about uint32 overflow where NumPy scalars stand in for compiled code."""
-    return kernels if JIT else tuple(np.errstate(over="ignore")(function) for function in kernels)
-
-
-_fill = wraps(both(_words, "random_words"))
+_fill = both(_words, "random_words")
 
 
 def blocks(size: int, dtype: np.dtype | type = np.float32, normal: bool = False) -> int:

@@ -27,24 +27,24 @@ def _sum_rows(x, divisor, out):
         for task in prange((outer + block - 1) // block):  # owns `block` elements of out
             for o in range(task * block, min(outer, (task + 1) * block)):
                 row = x[o]
-                total = 0.0
+                total = np.float64(0)
                 for i in range(row.size):
                     total += row[i]
-                out[o] = total / divisor
+                out[o] = np.float64(total) / divisor
     else:
         partial = np.empty((outer, pieces))
         for task in prange(outer * pieces):  # owns partial[o, piece]
             o, piece = task // pieces, task % pieces
             row = x[o, piece * PIECE : (piece + 1) * PIECE]
-            total = 0.0
+            total = np.float64(0)
             for i in range(row.size):
                 total += row[i]
             partial[o, piece] = total
         for o in range(outer):
-            total = 0.0
+            total = np.float64(0)
             for piece in range(pieces):
                 total += partial[o, piece]
-            out[o] = total / divisor
+            out[o] = np.float64(total) / divisor
 
 
 def _sum_columns(x, divisor, out):
@@ -129,10 +129,10 @@ def _variance_rows(x, correction, out):
         first, piece = task // pieces * block, task % pieces
         for o in range(first, min(outer, first + block)):
             row = x[o, piece * PIECE : (piece + 1) * PIECE]
-            total = 0.0
+            total = np.float64(0)
             for i in range(row.size):
                 total += row[i]
-            mean, square = total / row.size, 0.0
+            mean, square = total / row.size, np.float64(0)
             for i in range(row.size):
                 square += (row[i] - mean) * (row[i] - mean)
             means[o, piece], squares[o, piece] = mean, square
@@ -144,7 +144,7 @@ def _variance_rows(x, correction, out):
             square += squares[o, piece] + difference * difference * (count * more / (count + more))
             mean += difference * (more / (count + more))
             count += more
-        out[o] = square / max(0.0, n - correction)
+        out[o] = square / np.float64(max(0.0, n - correction))
 
 
 sum_rows = both(_sum_rows, "sum_rows")

@@ -38,7 +38,7 @@ def _softmax_rows(x, c, y):
             y_part[i] = vecmath.exp(y_part[i])
         for first in range(0, y_part.size, c):
             row = y_part[first : first + c]
-            total = 0.0
+            total = np.float64(0)
             for j in range(row.size):
                 total += row[j]
             scale = y.dtype.type(1.0 / total)
@@ -53,7 +53,7 @@ def _softmax_grad_rows(g, y, c, out):
     for task in prange((rows + block - 1) // block):  # owns `block` rows of out
         for r in range(task * block, min(rows, (task + 1) * block)):
             g_row, y_row, row = g[r * c : (r + 1) * c], y[r * c : (r + 1) * c], out[r * c : (r + 1) * c]
-            total = 0.0
+            total = np.float64(0)
             for j in range(row.size):
                 total += g_row[j] * y_row[j]
             mean = out.dtype.type(total)
@@ -81,7 +81,7 @@ def _log_softmax_rows(x, c, y):
             y_part[i] = vecmath.exp(y_part[i])
         for r in range(y_part.size // c):
             row = y_part[r * c : (r + 1) * c]
-            total = 0.0
+            total = np.float64(0)
             for j in range(row.size):
                 total += row[j]
             x_row, top, log_total = x_part[r * c : (r + 1) * c], tops[r], y.dtype.type(np.log(total))
@@ -100,7 +100,7 @@ def _log_softmax_grad_rows(g, y, c, out):
             part[i] = vecmath.exp(y_part[i])
         for first in range(0, part.size, c):
             g_row, row = g[start + first : start + first + c], part[first : first + c]
-            total = 0.0
+            total = np.float64(0)
             for j in range(row.size):
                 total += g_row[j]
             scale = out.dtype.type(total)
