@@ -18,6 +18,8 @@ from safetensors.numpy import load_file, save_file
 import tinytorch as tt
 from tinytorch import data, nn, optim, serialization
 
+pytestmark = pytest.mark.nojit_ok
+
 values = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False), st.text(max_size=8)
 )

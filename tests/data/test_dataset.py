@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 import tinytorch as tt
 from tinytorch import data
 
+pytestmark = pytest.mark.nojit_ok
+
 
 def test_tensor_dataset():
     x, y = tt.arange(6).reshape(3, 2), np.array([7, 8, 9], np.uint8)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 import tinytorch as tt
 from tinytorch.data import DataLoader, Dataset, RandomSampler, Subset, TensorDataset
 
+pytestmark = pytest.mark.nojit_ok
+
 
 class Squares(Dataset):
     """A dataset that is read sample by sample."""
@@ -204,6 +206,18 @@ def test_the_thread_has_one_core_and_the_mode_of_the_loop():
     assert grad.tolist() == [False, False]
     assert names == ["tinytorch-loader"] * 2
     assert tt.get_num_threads() == before
+
+
+def test_kernels_run_in_the_thread_and_in_the_loop():
+    class Products(Squares):
+        def __getitem__(self, index):
+            return (tt.full((40, 500), float(index)) @ tt.ones(500, 40)).sum() / 40
+
+    weight = tt.full((60, 500), 2.0)
+    for (batch,) in DataLoader(Products(8), 2, num_workers=1, collate_fn=lambda b: [tt.stack(b)]):
+        expected = weight @ tt.ones(500, 60)
+        assert (expected.numpy() == 1000.0).all()
+        assert (batch.numpy() % (500 * 40) == 0).all()
 
 
 @pytest.mark.parametrize(

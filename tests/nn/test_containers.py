@@ -11,6 +11,8 @@ import tinytorch as tt
 from tinytorch import nn
 from tinytorch.autograd.registry import observers
 
+pytestmark = pytest.mark.nojit_ok
+
 
 @pytest.fixture
 def ops_called():

@@ -10,6 +10,8 @@ import pytest
 import tinytorch as tt
 from tinytorch import nn
 
+pytestmark = pytest.mark.nojit_ok
+
 init = nn.init
 FAN_IN, FAN_OUT = 300, 200
 
@@ -63,7 +65,6 @@ def test_truncation_keeps_the_bounds(weight):
     assert weight.data.max() <= 1.5
 
 
-@pytest.mark.nojit_ok
 def test_constants():
     w = tt.zeros(2, 3)
     assert init.constant_(w, 2.5).tolist() == [[2.5] * 3] * 2

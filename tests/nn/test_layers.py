@@ -10,6 +10,8 @@ import pytest
 import tinytorch as tt
 from tinytorch import nn
 
+pytestmark = pytest.mark.nojit_ok
+
 
 def test_linear_by_hand():
     layer = nn.Linear(2, 1)
@@ -167,7 +169,6 @@ def test_activations_show_their_settings():
     assert shown == ["ReLU()", "LeakyReLU(negative_slope=0.2)", "Softmax(dim=1)", "GELU(approximate='tanh')"]
 
 
-@pytest.mark.nojit_ok
 def test_gain_and_fans():
     gain = nn.init.calculate_gain
     assert gain("linear") == gain("conv2d") == gain("sigmoid") == 1.0

@@ -8,6 +8,8 @@ import pytest
 import tinytorch as tt
 from tinytorch import nn
 
+pytestmark = pytest.mark.nojit_ok
+
 
 def mlp(hidden: int = 4) -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, hidden), nn.ReLU(), nn.Linear(hidden, 2))

@@ -10,6 +10,8 @@ import pytest
 import tinytorch as tt
 from tinytorch import nn
 
+pytestmark = pytest.mark.nojit_ok
+
 utils = nn.utils
 
 

@@ -9,7 +9,10 @@ import pytest
 
 import tinytorch as tt
 from tinytorch import nn, optim
+from tinytorch.kernels._jit import JIT
 from tinytorch.optim._flat import FlatParameters, _direct_address, _documented_address, address_of
+
+pytestmark = pytest.mark.nojit_ok
 
 KINDS = [optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop]
 
@@ -120,7 +123,6 @@ def test_empty_and_zero_dimensional_parameters():
     assert scalar.shape == ()
 
 
-@pytest.mark.nojit_ok
 def test_addresses():
     for array in (np.zeros((3, 4)), np.zeros(5, np.float32)[2:], np.zeros(())):
         assert address_of(array) == _direct_address(array) == _documented_address(array)
@@ -170,6 +172,7 @@ def test_descends(kind):
     assert all(np.isfinite(losses))
 
 
+@pytest.mark.skipif(not JIT, reason="plain Python has one thread")
 def test_one_and_two_threads_give_the_same_bits():
     def train(threads):
         tt.set_num_threads(threads)

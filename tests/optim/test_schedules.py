@@ -19,6 +19,8 @@ from tinytorch.optim.lr_scheduler import (
     StepLR,
 )
 
+pytestmark = pytest.mark.nojit_ok
+
 
 def sgd(lr=1.0, **options):
     return optim.SGD([nn.Parameter(tt.zeros(1))], lr=lr, **options)
