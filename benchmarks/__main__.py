@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.runner import Runner
-from benchmarks.workload import FRAMEWORKS, OURS, all_workloads
+from benchmarks.suite import WORKLOADS
+from benchmarks.workload import FRAMEWORKS, OURS
 
 
 def parse() -> argparse.Namespace:
@@ -67,10 +68,9 @@ def table(rows: list[dict[str, Any]], threads: int) -> Table:
 
 def main() -> int:
     arguments = parse()
-    workloads = all_workloads()
-    chosen = [w for w in workloads.values() if w.name.startswith(tuple(arguments.names) or "")]
+    chosen = [w for w in WORKLOADS.values() if w.name.startswith(tuple(arguments.names) or "")]
     if arguments.list or not chosen:
-        print("\n".join(workloads))
+        print("\n".join(WORKLOADS))
         return 0 if arguments.list else 2
     console = Console(width=None if sys.stdout.isatty() else 160)
     rows = []

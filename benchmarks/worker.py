@@ -15,7 +15,8 @@ import time
 import traceback
 from typing import Any
 
-from benchmarks.workload import OURS, Step, all_workloads
+from benchmarks.suite import WORKLOADS
+from benchmarks.workload import OURS, Step
 
 SECONDS_A_ROUND = 0.25
 WARM_UP_STEPS = 10
@@ -77,7 +78,7 @@ def answer(request: dict[str, Any], framework: str, steps: dict[str, Step]) -> A
     """Carry out one request of the runner."""
     if request["do"] == "peak":
         return peak_gflops()
-    workload = all_workloads()[request["workload"]]
+    workload = WORKLOADS[request["workload"]]
     if request["do"] == "forget":
         steps.pop(workload.name, None)
         return None

@@ -32,11 +32,3 @@ class Workload:
     flops: float | None = None
     measures_memory: bool = False
     slow: bool = False
-
-
-def all_workloads() -> dict[str, Workload]:
-    """Every workload by name, in the order in which they are reported."""
-    from benchmarks import gemm, mlp, mnist_epoch, perceptron, startup, xor
-
-    modules = (gemm, perceptron, xor, mlp, mnist_epoch, startup)
-    return {workload.name: workload for module in modules for workload in module.WORKLOADS}
