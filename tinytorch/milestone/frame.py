@@ -165,7 +165,7 @@ class _Session:
         if not settings.plots:
             return
         if not viz.available():
-            report.say("no pictures: matplotlib is not installed; pip install 'tinytorch[plots]' gets it")
+            report.no_pictures()
             return
         if milestone.draw is not None:
             milestone.draw(run)

@@ -277,6 +277,10 @@ class Report(Watcher):
         """What was written, and where."""
         self._unwrapped(f"written to {folder}: {', '.join(path.name for path in paths)}{note}")
 
+    def no_pictures(self) -> None:
+        """Why there are none."""
+        self._unwrapped("no pictures: matplotlib is not installed; pip install 'tinytorch[plots]' gets it")
+
     def say(self, text: str) -> None:
         """A line from the script itself."""
         self.console.print(text)

@@ -27,7 +27,8 @@ def save(run: Run, path: Path, accuracy: float, command: str) -> str:
     user.
     """
     exact = {name: tensor.data.copy() for name, tensor in run.model.state_dict().items()}
-    half = {name: array.astype(np.float16) for name, array in exact.items()}
+    with np.errstate(over="ignore"):  # infinity shows in the accuracy
+        half = {name: array.astype(np.float16) for name, array in exact.items()}
     run.model.load_state_dict({name: array.astype(np.float32) for name, array in half.items()})
     stored, dtype, reached = half, "float16", run.evaluate(run.data.test)
     run.model.load_state_dict(exact)
