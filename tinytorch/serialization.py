@@ -112,8 +112,7 @@ def _encode(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
         return dict(items) if plain else {"$": "dict", "v": [list(item) for item in items]}
     raise TypeError(
         "save: expected tensors, arrays, numbers, strings, dicts, lists and tuples, got "
-        f"{type(value).__name__}{_at(place)}. "
-        "Save the state_dict() of an object, not the object."
+        f"{type(value).__name__}{_at(place)}. Save the state_dict() of an object, not the object."
     )
 
 

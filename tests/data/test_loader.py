@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinytorch as tt
-from tinytorch.data import DataLoader, Dataset, RandomSampler, Subset, TensorDataset
+from tinytorch.data import (
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 
 pytestmark = pytest.mark.nojit_ok
 
@@ -135,8 +143,17 @@ def test_samplers_of_ones_own():
     assert len(DataLoader(images(), 10, sampler=sampler)) == len(
         labels(DataLoader(images(), 10, sampler=sampler))
     )
-    with pytest.raises(IndexError, match="DataLoader: index 10 is out of range: expected 0 to 9"):
-        labels(DataLoader(images(), 2, sampler=[10]))
+    for wrong in ([10], RandomSampler(range(11)), SubsetRandomSampler([10])):
+        with pytest.raises(IndexError, match="DataLoader: index 10 is out of range: expected 0 to 9"):
+            labels(DataLoader(images(), 2, sampler=wrong))
+
+
+def test_a_sampler_that_changes_the_order_is_asked():
+    class Backwards(SequentialSampler):
+        def __iter__(self):
+            return iter(range(len(self) - 1, -1, -1))
+
+    assert labels(DataLoader(images(4), 3, sampler=Backwards(range(4)))) == [[3, 2, 1], [0]]
 
 
 def test_without_batches():

@@ -307,8 +307,37 @@ def test_an_optimizer_needs_a_rule():
     p = parameter(1.0)
     lazy = Lazy([p], {"maximize": False})
     give_gradients([p])
-    with pytest.raises(NotImplementedError, match="Lazy has no update"):
+    with pytest.raises(NotImplementedError, match=r"Lazy has no rule: define update\(.*\), or step\(\)"):
         lazy.step()
+
+
+class Decaying(optim.Optimizer):
+    """An optimiser written as in PyTorch: its own step, its state in dicts."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                state["count"] = state.get("count", 0) + 1
+                p.data -= group["lr"] / state["count"] * p.grad.data
+
+
+def test_an_optimizer_with_a_step_of_its_own():
+    a, b = parameter(1.0), parameter(1.0)
+    optimizer, other = Decaying([a], lr=0.5), Decaying([b], lr=0.5)
+    for _ in range(2):
+        give_gradients([a])
+        optimizer.step()
+    assert a.item() == 0.25
+    assert optimizer.state_dict()["state"] == {0: {"count": 2}}
+    other.load_state_dict(optimizer.state_dict())
+    give_gradients([b])
+    other.step()
+    assert b.item() == pytest.approx(1 - 0.5 / 3)
+    assert other.state[b]["count"] == 3
 
 
 # --- state ----------------------------------------------------------------------------------------------

@@ -46,8 +46,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return type(first)(*columns) if hasattr(first, "_fields") else columns  # pyright: ignore[reportCallIssue]
     raise TypeError(
         "default_collate: expected samples made of tensors, arrays, numbers, strings, dicts, tuples or "
-        "lists, "
-        f"got {type(first).__name__}. Pass a collate_fn that makes a batch of them."
+        f"lists, got {type(first).__name__}. Pass a collate_fn that makes a batch of them."
     )
 
 
@@ -57,8 +56,8 @@ def _stack(arrays: list[np.ndarray]) -> Tensor:
         if array.shape != first.shape:
             raise ValueError(
                 f"default_collate: expected samples of one shape, got {first.shape} for the first and "
-                f"{array.shape} for "
-                f"number {i} of the batch. Pad or crop them in the dataset, or pass a collate_fn."
+                f"{array.shape} for number {i} of the batch. Pad or crop them in the dataset, or pass a "
+                "collate_fn."
             )
     out = memory.empty((len(arrays), *first.shape), np.result_type(*{array.dtype for array in arrays}))
     return new_tensor(np.stack(arrays, out=out))
@@ -69,6 +68,5 @@ def _check_same(what: str, values: list[Any]) -> None:
         if value != values[0]:
             raise ValueError(
                 f"default_collate: expected samples with the same {what}, got {values[0]} for the first and "
-                f"{value} for "
-                f"number {i} of the batch"
+                f"{value} for number {i} of the batch"
             )

@@ -146,9 +146,8 @@ def random_split(
         counts = [int(length) for length in lengths]
     if sum(counts) != total or any(count < 0 for count in counts):
         raise ValueError(
-            f"random_split: expected lengths that add up to the {total} samples, or fractions that add up "
-            "to 1, "
-            f"got {list(lengths)}, which add up to {sum(lengths)}"
+            f"random_split: expected lengths that add up to the {total} samples, or fractions that add up to "
+            f"1, got {list(lengths)}, which add up to {sum(lengths)}"
         )
     order = (generator or random.default_generator).numpy().permutation(total)
     ends = list(itertools.accumulate(counts))

@@ -12,7 +12,7 @@ from tinytorch import random
 from tinytorch.data._collate import default_collate
 from tinytorch.data._dataset import check_indices, gatherer
 from tinytorch.data._prefetch import prefetch
-from tinytorch.data._sampler import RandomSampler, SequentialSampler
+from tinytorch.data._sampler import RandomSampler, SequentialSampler, whole_pass
 
 Array = np.ndarray
 
@@ -78,9 +78,8 @@ class DataLoader:
             )
         if prefetch_factor is not None and (num_workers == 0 or not _is_count(prefetch_factor, 1)):
             raise ValueError(
-                "DataLoader: expected prefetch_factor to be a whole number from 1 up, with num_workers "
-                "from 1 up, "
-                f"got {prefetch_factor!r} with num_workers={num_workers}"
+                "DataLoader: expected prefetch_factor to be a whole number from 1 up, with num_workers from "
+                f"1 up, got {prefetch_factor!r} with num_workers={num_workers}"
             )
         if sampler is not None and shuffle:
             raise ValueError(
@@ -116,10 +115,10 @@ class DataLoader:
         return samples // self.batch_size if self.drop_last else -(-samples // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        fetch = self._fetcher()
-        if self.num_workers == 0:
-            return map(fetch, self._indices())
-        return prefetch(fetch, self._indices(), self.prefetch_factor)
+        indices, fetch = self._indices(), self._fetcher()
+        return (
+            map(fetch, indices) if self.num_workers == 0 else prefetch(fetch, indices, self.prefetch_factor)
+        )
 
     def _indices(self) -> Iterator[Any]:
         """The indices of each batch, or, without a batch size, of each sample."""
@@ -130,14 +129,13 @@ class DataLoader:
         return self._index_batches(self.batch_size)
 
     def _index_batches(self, size: int) -> Iterator[Any]:
-        sampler = self.sampler
-        if isinstance(sampler, (RandomSampler, SequentialSampler)):
-            indices = sampler.indices()
+        indices = whole_pass(self.sampler)
+        if indices is not None:
             stop = len(indices) - len(indices) % size if self.drop_last else len(indices)
             for start in range(0, stop, size):
                 yield indices[start : start + size]
             return
-        source = iter(sampler)
+        source = iter(self.sampler)
         while batch := list(itertools.islice(source, size)):
             if len(batch) == size or not self.drop_last:
                 yield batch
@@ -149,10 +147,10 @@ class DataLoader:
             return dataset.__getitem__
         gather = gatherer(dataset) if collate is default_collate else None
         if gather is not None:
-            checked = self.batch_sampler is None and isinstance(
-                self.sampler, (RandomSampler, SequentialSampler)
-            )
-            return gather if checked else lambda indices: gather(_checked(indices, len(dataset)))
+            # Orders that the loader itself draws need no check.
+            own = type(self.sampler) in (RandomSampler, SequentialSampler) and self.batch_sampler is None
+            own = own and self.sampler.data_source is dataset  # pyright: ignore[reportAttributeAccessIssue]
+            return gather if own else lambda indices: gather(_checked(indices, len(dataset)))
         if hasattr(dataset, "__getitems__"):
             return lambda indices: collate(dataset.__getitems__(_as_list(indices)))
         return lambda indices: collate([dataset[i] for i in _as_list(indices)])

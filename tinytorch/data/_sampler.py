@@ -117,8 +117,7 @@ class WeightedRandomSampler(_ArraySampler):
         if not replacement and num_samples > np.count_nonzero(self.weights):
             raise ValueError(
                 f"WeightedRandomSampler: expected at most {np.count_nonzero(self.weights)} samples without "
-                "replacement, "
-                f"as many as weights above 0, got num_samples={num_samples}"
+                f"replacement, as many as weights above 0, got num_samples={num_samples}"
             )
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
@@ -150,6 +149,12 @@ class BatchSampler(Sampler):
     def __len__(self) -> int:
         samples = len(self.sampler)  # pyright: ignore[reportArgumentType]
         return samples // self.batch_size if self.drop_last else -(-samples // self.batch_size)
+
+
+def whole_pass(sampler: Any) -> Array | None:
+    """The indices of one pass, drawn now, for a sampler that knows them at once."""
+    known = isinstance(sampler, _ArraySampler) and type(sampler).__iter__ is _ArraySampler.__iter__
+    return sampler.indices() if known else None
 
 
 def _check_count(name: str, count: int | None) -> None:

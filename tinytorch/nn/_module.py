@@ -110,9 +110,8 @@ class Module:
         if isinstance(before, Parameter) and not (value is None or isinstance(value, Parameter)):
             raise TypeError(
                 f"{type(self).__name__}.{name} is a parameter: expected a Parameter or None, got "
-                f"{type(value).__name__}. "
-                f"To change its values, use `with no_grad(): module.{name}.copy_(...)`; otherwise del it "
-                "first."
+                f"{type(value).__name__}. To change its values, use `with no_grad(): "
+                f"module.{name}.copy_(...)`; otherwise del it first."
             )
         if name in self._buffer_names and not (value is None or isinstance(value, Tensor)):
             raise TypeError(

@@ -61,8 +61,7 @@ class Unflatten(Module):
         if not fits:
             raise ValueError(
                 f"Unflatten: expected sizes whose product is {shape[at]}, the length of dim {self.dim} of "
-                f"shape {shape}, "
-                f"got {sizes}"
+                f"shape {shape}, got {sizes}"
             )
         return input.reshape((*shape[:at], *sizes, *shape[at + 1 :]))
 

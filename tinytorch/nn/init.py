@@ -170,8 +170,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity not in gains:
         raise ValueError(
             "calculate_gain: expected linear, identity, sigmoid, conv1d to conv3d, tanh, relu, leaky_relu "
-            "or selu, "
-            f"got {nonlinearity!r}"
+            f"or selu, got {nonlinearity!r}"
         )
     return gains[nonlinearity]
 

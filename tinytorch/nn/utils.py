@@ -57,8 +57,7 @@ def clip_grad_norm_(
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(
             f"clip_grad_norm_: the norm of the gradients is {total}. Look for the operation that made it "
-            "with "
-            "`with detect_anomaly():`, or pass error_if_nonfinite=False."
+            "with `with detect_anomaly():`, or pass error_if_nonfinite=False."
         )
     scale = max_norm / (total + 1e-6)
     if not scale >= 1.0:  # NaN too

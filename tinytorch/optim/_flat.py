@@ -112,9 +112,8 @@ class FlatParameters:
         if p._data.shape != view.shape or p._data.dtype != view.dtype:
             raise RuntimeError(
                 f"optimizer: parameter {index} of its group was {view.dtype} of shape {view.shape} when the "
-                "optimizer was "
-                f"made, and is now {p._data.dtype} of shape {p._data.shape}. Make a new optimizer after "
-                "such a change."
+                f"optimizer was made, and is now {p._data.dtype} of shape {p._data.shape}. Make a new "
+                "optimizer after such a change."
             )
         np.copyto(view, p._data)
         p._data = view

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,7 +16,8 @@ from tinytorch.tensor import Tensor
 
 
 class Optimizer:
-    """Base of the optimisers. A subclass defines `update`, which is one kernel over flat parameters.
+    """Base of the optimisers. A subclass defines `update`, one kernel over flat parameters; or `step`, as in
+    PyTorch, from `self.param_groups` and with `self.state[p]`, a dict for each parameter.
 
     params: an iterable of parameters, or of dicts with "params" and the settings that differ for them.
     defaults: the settings of groups that do not have their own.
@@ -25,7 +27,7 @@ class Optimizer:
     `load_state_dict` and a replaced `p.data` work as ever. Two optimisers may hold the same parameters: each
     step then copies them from one's buffer to the other's.
 
-    `step()` changes values in place: a graph kept with retain_graph=True from before it refuses to run
+    A step changes values in place: a graph kept with retain_graph=True from before it refuses to run
     backward.
     """
 
@@ -41,14 +43,15 @@ class Optimizer:
         groups = list(params)
         if not groups:
             raise ValueError(
-                f"{type(self).__name__}: expected at least one parameter, got none. "
-                "Are the modules assigned to attributes of the model (a plain list hides them; use "
-                "ModuleList)?"
+                f"{type(self).__name__}: expected at least one parameter, got none. Are the modules assigned "
+                "to attributes of the model (a plain list hides them; use ModuleList)?"
             )
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.stepped = False
+        self._is_flat = type(self).update is not Optimizer.update
         self._flats: list[list[FlatParameters]] = []
+        self._dicts: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)  # state, where nothing is flat
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
 
@@ -77,7 +80,7 @@ class Optimizer:
         group = {"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}}
         self.check_settings(group)
         by_dtype: dict[np.dtype, list[Tensor]] = {}
-        for p in params:
+        for p in params if self._is_flat else ():
             by_dtype.setdefault(p._data.dtype, []).append(p)
         self.param_groups.append(group)
         self._flats.append([FlatParameters(same) for same in by_dtype.values()])
@@ -91,12 +94,14 @@ class Optimizer:
 
     def update(self, flat: FlatParameters, addresses: Any, step: int, group: dict[str, Any]) -> None:
         """Update the parameters whose gradient has an address, for the `step`-th time, as `group` says."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has no update(flat, addresses, step, group): define its rule"
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no update()")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. Returns what `closure()` did, which is called first."""
+        if not self._is_flat:
+            raise NotImplementedError(
+                f"{type(self).__name__} has no rule: define update(flat, addresses, step, group), or step()"
+            )
         loss = None
         if closure is not None:
             with enable_grad():
@@ -122,7 +127,7 @@ class Optimizer:
     @property
     def state(self) -> dict[Tensor, dict[str, Any]]:
         """For each parameter that was updated, its state: views of the flat buffers."""
-        return {p: state for p, state in self._states() if state}
+        return {p: state for p, state in self._states() if state} if self._is_flat else self._dicts
 
     def _states(self) -> Iterable[tuple[Tensor, dict[str, Any]]]:
         places = {
@@ -130,6 +135,9 @@ class Optimizer:
         }
         for group in self.param_groups:
             for p in group["params"]:
+                if not self._is_flat:
+                    yield p, self._dicts.get(p, {})
+                    continue
                 flat, i = places[id(p)]
                 state: dict[str, Any] = {}
                 if flat.steps[i]:
@@ -179,7 +187,10 @@ class Optimizer:
         own = [p for group in self.param_groups for p in group["params"]]
         states = {id(p): state_dict["state"].get(index, {}) for p, index in zip(own, indices, strict=True)}
         for index, p in zip(indices, own, strict=True):
-            self._check_state(index, p, states[id(p)])
+            if self._is_flat:
+                self._check_state(index, p, states[id(p)])
+            else:
+                self._dicts[p] = dict(states[id(p)])
         for group, settings in zip(self.param_groups, saved, strict=True):
             group.update({key: value for key, value in settings.items() if key != "params"})
         for flats in self._flats:
@@ -199,9 +210,8 @@ class Optimizer:
             if key not in self.state_names:
                 raise ValueError(
                     f"{name}.load_state_dict: the state of parameter {index} has {key!r}, which {name} does "
-                    "not keep; "
-                    f"it keeps {', '.join(self.state_names) or 'nothing'}. Load it into the optimizer that "
-                    "saved it."
+                    f"not keep; it keeps {', '.join(self.state_names) or 'nothing'}. Load it into the "
+                    "optimizer that saved it."
                 )
             if value is not None and value.shape != p.shape:
                 raise ValueError(
@@ -233,8 +243,8 @@ def _check_parameter(name: str, p: Any) -> None:
     if p._node is not None:
         raise ValueError(
             f"{name}: expected leaf tensors, got the result of '{p._node.op.name}', shape {p.shape}: an "
-            "update of it would be "
-            "lost. Pass the tensor it was computed from, or .detach().requires_grad_()."
+            "update of it would be lost. Pass the tensor it was computed from, or "
+            ".detach().requires_grad_()."
         )
     if p._data.dtype.kind != "f":
         raise TypeError(f"{name}: expected floating point parameters, got {p.dtype} of shape {p.shape}")
@@ -247,8 +257,7 @@ def _check_separate(name: str, params: list[Tensor]) -> None:
         if start < end:
             raise ValueError(
                 f"{name}: two parameters share memory, which an optimizer cannot keep. To tie weights, use "
-                "the same "
-                "Parameter object in both places: decoder.weight = encoder.weight."
+                "the same Parameter object in both places: decoder.weight = encoder.weight."
             )
 
 

@@ -34,8 +34,8 @@ class LRScheduler:
             elif "initial_lr" not in group:
                 raise KeyError(
                     f"{type(self).__name__}: last_epoch={last_epoch} goes on with a schedule, but "
-                    f"param_groups[{i}] has "
-                    "no 'initial_lr'. Load the optimizer's state dict first, or leave last_epoch out."
+                    f"param_groups[{i}] has no 'initial_lr'. Load the optimizer's state dict first, or leave "
+                    "last_epoch out."
                 )
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
@@ -62,8 +62,7 @@ class LRScheduler:
         if self._step_count == 1 and not self.optimizer.stepped:
             warnings.warn(
                 f"{type(self).__name__}.step() was called before optimizer.step(), so the first value of "
-                "the schedule is "
-                "skipped. Call optimizer.step() first.",
+                "the schedule is skipped. Call optimizer.step() first.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -316,8 +315,8 @@ class SequentialLR(LRScheduler):
         self.optimizer = check_optimizer("SequentialLR", optimizer)
         if len(schedulers) < 1 or len(milestones) != len(schedulers) - 1:
             raise ValueError(
-                "SequentialLR: expected one schedule more than milestones, "
-                f"got {len(schedulers)} schedules and {len(milestones)} milestones"
+                f"SequentialLR: expected one schedule more than milestones, got {len(schedulers)} schedules "
+                f"and {len(milestones)} milestones"
             )
         for i, scheduler in enumerate(schedulers):
             if not isinstance(scheduler, LRScheduler):

@@ -52,8 +52,8 @@ class SGD(Optimizer):
         super().check_settings(group)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError(
-                "SGD: nesterov=True expected a momentum above 0 and no dampening, "
-                f"got momentum={group['momentum']} and dampening={group['dampening']}"
+                "SGD: nesterov=True expected a momentum above 0 and no dampening, got "
+                f"momentum={group['momentum']} and dampening={group['dampening']}"
             )
 
     def update(self, flat: FlatParameters, addresses: Any, step: int, group: dict[str, Any]) -> None:
