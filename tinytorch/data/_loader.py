@@ -22,8 +22,7 @@ class DataLoader:
 
     A batch of a `TensorDataset`, or of a `Subset` of one, is one gather for each tensor (a copy, so that it
     may be changed), of the dataset's dtype: uint8 images stay uint8. Other datasets are read sample by
-    sample, or with
-    `dataset.__getitems__(indices)` if there is one, and collated.
+    sample, or with `dataset.__getitems__(indices)` if there is one, and collated.
 
     dataset: anything with `len()` and `dataset[index]`.
     batch_size: samples a batch; None gives single samples, as they are.
@@ -36,6 +35,9 @@ class DataLoader:
     drop_last: leave out a last batch that is not full.
     generator: what `shuffle` draws from; by default the one that `manual_seed` sets.
     prefetch_factor: how many batches the thread is ahead; default 2.
+
+    The thread pays where samples cost Python work, not for arrays. A dataset that draws random numbers should
+    have a `Generator` of its own: the default one is also the training's.
 
     An exception in the thread is raised where the batch is asked for, and the thread ends with the loop,
     however it is left.
