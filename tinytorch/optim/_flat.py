@@ -75,8 +75,8 @@ class FlatParameters:
         """Count the step, and give, for parameters that have taken as many steps, their gradients' addresses.
 
         Gives pairs (addresses, number of steps with this one): one, unless some parameters had no gradient
-        before. The address is 0 where there is no gradient: such a parameter takes no step. The versions of the
-        others go up, so that a graph that was kept from before the update refuses to run backward.
+        before. The address is 0 where there is no gradient: such a parameter takes no step. The versions of
+        the others go up, so that a graph that was kept from before the update refuses to run backward.
         """
         addresses, steps, dtype = self.addresses, self.steps, self.dtype
         converted: list[Array] = []  # keeps copies alive until the kernel has read them
