@@ -29,6 +29,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("ops",),
     TENSOR,
     ("nn", "optim", "data", "serialization"),
+    ("_warmup",),
     ("models",),
     ("training", "systems", "text", "datasets", "viz"),
     ("milestone",),

@@ -13,3 +13,4 @@ class HasData:
     _data: np.ndarray
     to: Any
     clone: Any
+    item: Any
