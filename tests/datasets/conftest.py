@@ -33,7 +33,7 @@ class Mirror:
                 try:
                     answer(self, mirror.stop)
                 except (BrokenPipeError, ConnectionResetError):
-                    return      # the client has given up, which is what many of these tests want
+                    return  # the client has given up, which is what many of these tests want
 
             def log_message(self, format: str, *args: object) -> None:
                 return
@@ -66,6 +66,7 @@ class Answers:
                 handler.send_header("Content-Length", str(len(body)))
             handler.end_headers()
             handler.wfile.write(body)
+
         return answer
 
     @staticmethod
@@ -79,6 +80,7 @@ class Answers:
             handler.send_header("Location", to)
             handler.send_header("Content-Length", "0")
             handler.end_headers()
+
         return answer
 
     @staticmethod
@@ -93,11 +95,13 @@ class Answers:
             handler.send_header("Content-Length", str(len(body)))
             handler.end_headers()
             handler.wfile.write(body[:sent])
+
         return answer
 
     @staticmethod
     def drip(body: bytes, bytes_per_second: float, pause_at: int | None = None) -> Answer:
         """A few bytes every 20 ms; from ``pause_at`` on, nothing."""
+
         def answer(handler: BaseHTTPRequestHandler, stop: threading.Event) -> None:
             handler.send_response(200)
             handler.send_header("Content-Length", str(len(body)))
@@ -108,9 +112,10 @@ class Answers:
                     stop.wait(20)
                 if stop.is_set():
                     return
-                handler.wfile.write(body[start:start + step])
+                handler.wfile.write(body[start : start + step])
                 handler.wfile.flush()
                 time.sleep(0.02)
+
         return answer
 
 
@@ -135,20 +140,23 @@ def body() -> bytes:
 @pytest.fixture
 def file_of() -> Callable[..., Resource]:
     """``file_of(body, *urls)``: the resource that such a file is."""
+
     def make(body: bytes, *urls: str, path: str = "set/file.gz") -> Resource:
         return Resource(path, hashlib.sha256(body).hexdigest(), len(body), urls)
+
     return make
 
 
 @pytest.fixture
 def fast() -> DownloadSettings:
     """Time limits a hundred times shorter than the real ones."""
-    return DownloadSettings(min_speed=50e3, window=0.2, connect_timeout=2.0, read_timeout=5.0, retries=1,
-                            backoff=0.01)
+    return DownloadSettings(
+        min_speed=50e3, window=0.2, connect_timeout=2.0, read_timeout=5.0, retries=1, backoff=0.01
+    )
 
 
 @pytest.fixture(autouse=True)
 def _network_is_loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TINYTORCH_OFFLINE", raising=False)
-    for name in ("no_proxy", "NO_PROXY"):      # a proxy of the developer's must not see these requests
+    for name in ("no_proxy", "NO_PROXY"):  # a proxy of the developer's must not see these requests
         monkeypatch.setenv(name, "127.0.0.1")

@@ -18,7 +18,7 @@ import pytest
 from tinytorch.datasets import DatasetUnavailable, Resource, cifar10
 from tinytorch.datasets.unpickle import load_arrays
 
-module = importlib.import_module("tinytorch.datasets.cifar10")      # the package shows the function
+module = importlib.import_module("tinytorch.datasets.cifar10")  # the package shows the function
 
 BATCH = 20
 CLASSES = tuple(f"class {index}" for index in range(10))
@@ -32,12 +32,15 @@ def members(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     for name in module.CIFAR10_MEMBERS:
         content: dict[bytes, object] = {b"label_names": [label.encode() for label in CLASSES]}
         if name != "batches.meta":
-            content = {b"data": rng.integers(0, 256, (BATCH, 3072), dtype=np.uint8),
-                       b"labels": rng.integers(0, 10, BATCH).tolist()}
+            content = {
+                b"data": rng.integers(0, 256, (BATCH, 3072), dtype=np.uint8),
+                b"labels": rng.integers(0, 10, BATCH).tolist(),
+            }
         files[name] = pickle.dumps(content, protocol=3)
     monkeypatch.setattr(module, "_BATCH", BATCH)
-    monkeypatch.setattr(module, "CIFAR10_MEMBERS",
-                        {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+    monkeypatch.setattr(
+        module, "CIFAR10_MEMBERS", {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    )
     return files
 
 
@@ -49,6 +52,7 @@ def unpack(tmp_path: Path, members: dict[str, bytes]) -> Callable[[], Path]:
         for name, data in members.items():
             (folder / name).write_bytes(data)
         return folder
+
     return make
 
 
@@ -64,8 +68,11 @@ def archive(members: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> bytes
         stranger = tarfile.TarInfo("../../data_batch_1")
         tar.addfile(stranger)
     data = buffer.getvalue()
-    monkeypatch.setattr(module, "CIFAR10_ARCHIVE", Resource(
-        "cifar-10/cifar-10-python.tar.gz", hashlib.sha256(data).hexdigest(), len(data), ()))
+    monkeypatch.setattr(
+        module,
+        "CIFAR10_ARCHIVE",
+        Resource("cifar-10/cifar-10-python.tar.gz", hashlib.sha256(data).hexdigest(), len(data), ()),
+    )
     return data
 
 
@@ -78,7 +85,7 @@ def check(dataset, members: dict[str, bytes]) -> None:
     # Each row of the file is the red plane, then green, then blue: 2048 is where blue begins.
     np.testing.assert_array_equal(dataset.train_images[1, 2, 0], first[b"data"][1, 2048:2080])
     np.testing.assert_array_equal(dataset.train_images[2 * BATCH], third[b"data"][0].reshape(3, 32, 32))
-    np.testing.assert_array_equal(dataset.train_labels[2 * BATCH:3 * BATCH], third[b"labels"])
+    np.testing.assert_array_equal(dataset.train_labels[2 * BATCH : 3 * BATCH], third[b"labels"])
     np.testing.assert_array_equal(dataset.test_images.reshape(BATCH, -1), test[b"data"])
     assert dataset.test_labels.tolist() == test[b"labels"]
 
@@ -148,22 +155,28 @@ class Evaluates:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_malicious_pickle_is_refused_before_it_runs(protocol, tmp_path):
     bomb = tmp_path / "bomb"
-    said = (r"expected NumPy arrays and plain containers only, got a reference to (posix|nt)\.mkdir; "
-            "nothing of this pickle was run")
+    said = (
+        r"expected NumPy arrays and plain containers only, got a reference to (posix|nt)\.mkdir; "
+        "nothing of this pickle was run"
+    )
     with pytest.raises(pickle.UnpicklingError, match=said):
         load_arrays(pickle.dumps({"data": [Bomb(bomb)]}, protocol))
     assert not bomb.exists()
 
 
-@pytest.mark.parametrize("data", [
-    pickle.dumps(Evaluates()),
-    pickle.dumps(np.load),
-    pickle.dumps(np.ndarray.tofile),
-    b"cnumpy\nndarray.tofile\n.",
-    b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.",
-    b"cnumpy.core.multiarray\nfromfile\n.",
-    b"cos\nsystem\n(S'true'\ntR.",
-], ids=["eval", "np.load", "method", "dotted", "dotted, protocol 4", "neighbour", "os.system"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pickle.dumps(Evaluates()),
+        pickle.dumps(np.load),
+        pickle.dumps(np.ndarray.tofile),
+        b"cnumpy\nndarray.tofile\n.",
+        b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.",
+        b"cnumpy.core.multiarray\nfromfile\n.",
+        b"cos\nsystem\n(S'true'\ntR.",
+    ],
+    ids=["eval", "np.load", "method", "dotted", "dotted, protocol 4", "neighbour", "os.system"],
+)
 def test_other_ways_in_are_refused(data):
     with pytest.raises(pickle.UnpicklingError, match="plain containers only, got a reference to"):
         load_arrays(data)
@@ -171,8 +184,11 @@ def test_other_ways_in_are_refused(data):
 
 @pytest.mark.parametrize("protocol", [3, 4])
 def test_arrays_and_containers_are_read(protocol):
-    content = {b"data": np.arange(12, dtype=np.uint8).reshape(3, 4), b"labels": [1, 2],
-               b"pair": (None, 1.5, True)}
+    content = {
+        b"data": np.arange(12, dtype=np.uint8).reshape(3, 4),
+        b"labels": [1, 2],
+        b"pair": (None, 1.5, True),
+    }
     read = load_arrays(pickle.dumps(content, protocol))
     np.testing.assert_array_equal(read[b"data"], content[b"data"])
     assert read[b"labels"] == [1, 2]
@@ -180,8 +196,10 @@ def test_arrays_and_containers_are_read(protocol):
 
 
 def test_python_2_spelling_is_read():
-    data = (b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-            b"(K\x01K\x03\x85cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNN"
-            b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-            b"\x89U\x03\x01\x02\x03tbs.")
+    data = (
+        b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01K\x03\x85cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNN"
+        b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+        b"\x89U\x03\x01\x02\x03tbs."
+    )
     assert load_arrays(data)[b"data"].tolist() == [1, 2, 3]

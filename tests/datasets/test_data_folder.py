@@ -25,12 +25,14 @@ def test_data_dir_prefers_the_argument_then_the_environment_then_the_cache(tmp_p
             monkeypatch.delenv("TINYTORCH_DATA_DIR")
         else:
             monkeypatch.setenv("TINYTORCH_DATA_DIR", unset)
-        assert data_dir().name.lower() in ("tinytorch", "cache")      # "Cache" on Windows
+        assert data_dir().name.lower() in ("tinytorch", "cache")  # "Cache" on Windows
     assert data_dir("~/data") == Path.home() / "data"
 
 
-@pytest.mark.parametrize(("value", "offline"), [("1", True), ("yes", True), ("", False), ("0", False),
-                                                ("False", False), ("off", False)])
+@pytest.mark.parametrize(
+    ("value", "offline"),
+    [("1", True), ("yes", True), ("", False), ("0", False), ("False", False), ("off", False)],
+)
 def test_offline_switch(value, offline, monkeypatch):
     monkeypatch.setenv("TINYTORCH_OFFLINE", value)
     assert offline_requested() is offline
@@ -42,7 +44,7 @@ def test_offline_asks_no_mirror_and_says_so(tmp_path, mirror, answers, body, fil
     with pytest.raises(DatasetUnavailable, match="nothing: TINYTORCH_OFFLINE is set"):
         fetch(resource, tmp_path, settings=fast)
     assert fetch(resource, tmp_path, offline=False, settings=fast).read_bytes() == body
-    assert fetch(resource, tmp_path, settings=fast).read_bytes() == body      # it is there now
+    assert fetch(resource, tmp_path, settings=fast).read_bytes() == body  # it is there now
     assert mirror.requests == ["/a"]
 
 
@@ -89,8 +91,11 @@ def test_mnist_offline_names_all_four_files(tmp_path):
         assert f"  - put the original file into {tmp_path / 'mnist'}" in str(caught.value)
 
 
-@pytest.mark.parametrize("resource", [*MNIST_FILES, *FASHION_MNIST_FILES, TINY_SHAKESPEARE_FILE],
-                         ids=lambda resource: resource.path)
+@pytest.mark.parametrize(
+    "resource",
+    [*MNIST_FILES, *FASHION_MNIST_FILES, TINY_SHAKESPEARE_FILE],
+    ids=lambda resource: resource.path,
+)
 def test_registered_files_have_two_mirrors_and_a_whole_hash(resource):
     assert len(resource.urls) >= 2
     assert all(url.endswith(resource.filename) for url in resource.urls)
@@ -108,6 +113,7 @@ ours = {name for name in sys.modules if name.startswith("tinytorch.") and "tinyt
 print(sorted(heavy | ours))
 """
     package = Path(tinytorch.datasets.__file__).parents[1]
-    result = subprocess.run([sys.executable, "-c", program, str(package)],
-                            capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(package)], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"

@@ -45,7 +45,7 @@ def test_a_server_that_names_no_length_is_fine(tmp_path, mirror, answers, body, 
 def test_404_then_good_mirror(tmp_path, mirror, answers, body, file_of, fast):
     resource = file_of(body, mirror.url("/gone", answers.status(404)), mirror.url("/b", answers.good(body)))
     assert fetch(resource, tmp_path, settings=fast).read_bytes() == body
-    assert mirror.requests == ["/gone", "/b"]      # a 404 is not asked twice
+    assert mirror.requests == ["/gone", "/b"]  # a 404 is not asked twice
 
 
 def test_503_is_asked_again(tmp_path, mirror, answers, body, file_of, fast):
@@ -61,19 +61,21 @@ def test_truncated_body_is_asked_again_then_the_next_mirror(tmp_path, mirror, an
     assert mirror.requests == ["/cut", "/cut", "/b"]
 
 
-@pytest.mark.parametrize(("bad", "said"), [
-    ("portal", "a web page instead of the file (does this network ask you to log in first?)"),
-    ("redirected portal", "after a redirect to http://127.0.0.1"),
-    ("truncated", "the body ended after 70,000 of 100,000 bytes (2 times)"),
-    ("wrong length", "99,000 bytes announced, expected 100,000"),
-    ("wrong bytes", "HTTP 200, application/gzip, 100,000 bytes: expected sha256 "),
-    ("too much", "more than the 100,000 bytes expected"),
-    ("stalled", "no byte for 0.3 s (2 times)"),
-    ("500", "HTTP 500"),
-    ("404", "HTTP 404 Not Found"),
-])
-def test_a_bad_answer_is_named_and_leaves_nothing(bad, said, tmp_path, mirror, answers, body, file_of,
-                                                  fast):
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("portal", "a web page instead of the file (does this network ask you to log in first?)"),
+        ("redirected portal", "after a redirect to http://127.0.0.1"),
+        ("truncated", "the body ended after 70,000 of 100,000 bytes (2 times)"),
+        ("wrong length", "99,000 bytes announced, expected 100,000"),
+        ("wrong bytes", "HTTP 200, application/gzip, 100,000 bytes: expected sha256 "),
+        ("too much", "more than the 100,000 bytes expected"),
+        ("stalled", "no byte for 0.3 s (2 times)"),
+        ("500", "HTTP 500"),
+        ("404", "HTTP 404 Not Found"),
+    ],
+)
+def test_a_bad_answer_is_named_and_leaves_nothing(bad, said, tmp_path, mirror, answers, body, file_of, fast):
     portal = mirror.url("/login", answers.portal())
     answer = {
         "portal": answers.portal(),
@@ -94,7 +96,7 @@ def test_a_bad_answer_is_named_and_leaves_nothing(bad, said, tmp_path, mirror, a
     assert resource.urls[0] in str(caught.value)
     assert left_in(tmp_path) == []
 
-    mirror.url("/bad", answers.good(body))      # the next run repairs
+    mirror.url("/bad", answers.good(body))  # the next run repairs
     assert fetch(resource, tmp_path, settings=fast).read_bytes() == body
 
 
@@ -103,7 +105,7 @@ def test_a_drip_hands_over_to_the_next_mirror(tmp_path, mirror, answers, body, f
     resource = file_of(body, drip, mirror.url("/b", answers.good(body)))
     start = time.monotonic()
     assert fetch(resource, tmp_path, settings=fast).read_bytes() == body
-    assert time.monotonic() - start < 5      # 25 s at the drip's pace
+    assert time.monotonic() - start < 5  # 25 s at the drip's pace
     assert mirror.requests == ["/drip", "/b"]
 
 
@@ -146,11 +148,11 @@ def test_killed_in_the_middle(already_there, tmp_path, mirror, answers, body, fi
         child.wait()
 
     assert (target.read_bytes() if target.exists() else None) == already_there
-    partial, = tmp_path.glob("set/.partial-*")
+    (partial,) = tmp_path.glob("set/.partial-*")
 
     mirror.url("/slow", answers.good(body))
     assert fetch(resource, tmp_path, settings=fast).read_bytes() == body
-    assert partial.exists()      # it could be a live download of another process
+    assert partial.exists()  # it could be a live download of another process
 
     target.unlink()
     two_hours_ago = time.time() - 7200
@@ -166,7 +168,7 @@ def test_a_wrong_file_is_replaced_but_kept_aside(tmp_path, mirror, answers, body
     target.parent.mkdir()
     target.write_bytes(b"my own notes")
     assert fetch(resource, tmp_path, settings=fast).read_bytes() == body
-    aside, = (path for path in target.parent.iterdir() if path != target)
+    (aside,) = (path for path in target.parent.iterdir() if path != target)
     assert aside.name.startswith("file.gz.wrong-")
     assert aside.read_bytes() == b"my own notes"
     assert f"had the wrong hash; it is now {aside.name}" in capsys.readouterr().err

@@ -23,7 +23,7 @@ def test_digits_are_the_1797_of_the_source():
     assert images.max() == 16
     assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     assert int(images.sum(dtype=np.int64)) == 561_718
-    assert data.train_images[0, 0].tolist() == [0, 0, 5, 13, 9, 1, 0, 0]      # the source's first image
+    assert data.train_images[0, 0].tolist() == [0, 0, 5, 13, 9, 1, 0, 0]  # the source's first image
     assert data.train_labels[:4].tolist() == [0, 1, 2, 3]
 
 
@@ -53,7 +53,7 @@ def test_a_line_separates_the_gaussians(seed):
 def test_gaussians_have_the_stated_error():
     points, labels = two_gaussians(200_000, std=2.0, seed=1)
     error = ((points.sum(axis=1, keepdims=True) > 0) != labels).mean()
-    assert error == pytest.approx(0.0786, abs=0.003)      # Q(2·√2 / 2) = Q(1.414)
+    assert error == pytest.approx(0.0786, abs=0.003)  # Q(2·√2 / 2) = Q(1.414)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.25, 1.0])
@@ -85,7 +85,7 @@ def test_four_hidden_units_learn_xor(seed):
     weights = [rng.normal(size=(2, 4)), np.zeros(4), rng.normal(size=(4, 1)), np.zeros(1)]
     first = [np.zeros_like(w) for w in weights]
     second = [np.zeros_like(w) for w in weights]
-    for step in range(1, 401):      # full batches, Adam, written out
+    for step in range(1, 401):  # full batches, Adam, written out
         hidden = np.tanh(points @ weights[0] + weights[1])
         error = (1 / (1 + np.exp(-(hidden @ weights[2] + weights[3]))) - labels) / len(points)
         back = error @ weights[2].T * (1 - hidden**2)
@@ -106,12 +106,15 @@ def test_the_seed_decides_the_bits(make):
     assert not np.array_equal(first[0], other[0])
 
 
-@pytest.mark.parametrize(("make", "arguments", "said"), [
-    (two_gaussians, {"n": 1}, "n: expected at least 2 points, got 1"),
-    (xor, {"n": 0}, "n: expected at least 4 points, got 0"),
-    (two_gaussians, {"std": -1.0}, "std: expected a standard deviation of at least 0, got -1.0"),
-    (xor, {"noise": float("nan")}, "noise: expected a standard deviation of at least 0, got nan"),
-])
+@pytest.mark.parametrize(
+    ("make", "arguments", "said"),
+    [
+        (two_gaussians, {"n": 1}, "n: expected at least 2 points, got 1"),
+        (xor, {"n": 0}, "n: expected at least 4 points, got 0"),
+        (two_gaussians, {"std": -1.0}, "std: expected a standard deviation of at least 0, got -1.0"),
+        (xor, {"noise": float("nan")}, "noise: expected a standard deviation of at least 0, got nan"),
+    ],
+)
 def test_bad_arguments(make, arguments, said):
     with pytest.raises(ValueError, match=said):
         make(**arguments)

@@ -107,8 +107,14 @@ def test_check_describes_files(tmp_path, capsys):
 
 def run_data_manager(*arguments: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    return subprocess.run([sys.executable, "data_manager.py", *arguments], cwd=REPOSITORY / "milestones",
-                          env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "data_manager.py", *arguments],
+        cwd=REPOSITORY / "milestones",
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_the_script_passes_on_what_ships_with_the_package():
@@ -127,6 +133,12 @@ def test_the_script_refuses_unknown_names():
 def test_scripts_import_the_manager_as_the_readme_says():
     program = "from data_manager import DatasetManager; print(DatasetManager().get_digits())"
     path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    result = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY / "milestones", check=True,
-                            env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY / "milestones",
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
     assert result.stdout.startswith("ImageDataset(8×8 digits: 1,442 training and 355 test images")
