@@ -144,6 +144,7 @@ PERCEPTRON = Milestone(
     train=train,
     predict=predict,
     show=show,
+    show_before=True,
     encore=fail_on_xor,
     draw=draw,
     resize=widen,

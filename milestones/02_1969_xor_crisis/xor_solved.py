@@ -131,6 +131,7 @@ XOR = Milestone(
     train=train,
     predict=predict,
     show=show,
+    show_before=True,
     draw=draw,
     scaling_epochs=50,
 )

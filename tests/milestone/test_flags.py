@@ -60,7 +60,7 @@ def test_nothing_is_trained_with_pretrained_weights(mnist):
             ["--use-pretrained", "--save-weights"],
             "--save-weights: expected a run that trains, got --use-pretrained",
         ),
-        (["--epoch", "3", "--faster"], "unrecognized arguments: --faster"),
+        (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
     ],
 )
 def test_bad_usage_is_explained_and_ends_with_2(mnist, flags, text, capsys):

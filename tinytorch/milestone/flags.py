@@ -55,6 +55,7 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
         f"passes at {milestone.threshold:.0%}.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     modes = parser.add_argument_group("what to do (default: train and report)").add_mutually_exclusive_group()
     modes.add_argument(

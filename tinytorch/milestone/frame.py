@@ -91,7 +91,7 @@ class _Session:
         report.architecture(costs)
         before = run.evaluate(data.test)
         warmup = time.perf_counter() - began
-        report.before(before, self._picture(run))
+        report.before(before, self._picture(run) if milestone.show_before else [])
         if settings.mode == "pretrained":
             metadata = weights.load(run.model, milestone.weights_file, _command(milestone, "--save-weights"))
             report.pretrained(milestone.weights_file, metadata)

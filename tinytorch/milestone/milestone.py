@@ -53,7 +53,8 @@ class Milestone:
     * `train(model, data, run)` trains, with its loop in plain sight.
     * `predict(model, inputs)` gives an array of probabilities: (n, 1) for class 1, or (n, classes).
     * `draw(run)` saves pictures, and is called only where matplotlib is installed.
-    * `show(run)` gives lines of text that picture the model's answers in the terminal.
+    * `show(run)` gives lines of text that picture the model's answers in the terminal; with `show_before`,
+      before training too.
     * `encore(run)` runs after the result is known and returns facts for details.json.
     * `resize(data, size)` makes data for a model of another size in the scaling study.
     """
@@ -78,6 +79,7 @@ class Milestone:
     predict: Callable[[Module, np.ndarray], np.ndarray]
     draw: Callable[[Run], None] | None = None
     show: Callable[[Run], list[str]] | None = None
+    show_before: bool = False
     encore: Callable[[Run], dict[str, Any]] | None = None
     resize: Callable[[Data, int], Data] | None = None
     sizes: tuple[int, ...] = (64, 128, 256, 512)

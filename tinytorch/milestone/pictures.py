@@ -12,9 +12,8 @@ def worst_mistakes(run: Run) -> list[str]:
     images, labels = run.data.test
     probabilities = run.predict(images)
     worst = viz.mistakes(labels, probabilities)[:3].tolist()
-    names = run.data.names
-    answers, sure = probabilities.argmax(1).tolist(), probabilities.max(1)
-    said = [f"a {names[int(labels[i])]}, read as {names[answers[i]]} ({sure[i]:.0%} sure)" for i in worst]
+    names, answers, sure = run.data.names, probabilities.argmax(1).tolist(), probabilities.max(1)
+    said = [f"{names[int(labels[i])]} read as {names[answers[i]]} ({sure[i]:.0%} sure)" for i in worst]
     return [*viz.grey_images([images[i] for i in worst]), " · ".join(said) or "no mistakes at all"]
 
 
@@ -27,5 +26,5 @@ def draw_classifier(run: Run) -> None:
     )
     viz.worst_mistakes(images, labels, probabilities, names, run.picture("mistakes.png"))
     if run.history:
-        marks, title = run.milestone.marks, f"{run.milestone.title}: learning"
+        marks, title = run.milestone.marks, f"{run.milestone.title}, learned"
         viz.learning_curves(run.history, run.picture("learning_curves.png"), marks=marks, title=title)

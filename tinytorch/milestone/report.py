@@ -92,10 +92,9 @@ class Report(Watcher):
     @contextmanager
     def training(self, run: Run) -> Iterator[None]:
         """A live bar, or plain lines, for the epochs inside the block."""
-        steps = f"{run.epochs} epochs × {run.steps_per_epoch:,} steps, batch {run.batch_size:,}"
-        self.console.print(
-            f"[bold]Training[/]  {steps}, rate {run.lr:g}, seed {run.seed}, threads {self.settings.threads}"
-        )
+        steps = f"{run.steps_per_epoch:,} step{'s' if run.steps_per_epoch > 1 else ''}"
+        recipe = f"{run.epochs} epochs × {steps}, batch {run.batch_size:,}, rate {run.lr:g}, seed {run.seed}"
+        self.console.print(f"[bold]Training[/]  {recipe}, threads {self.settings.threads}")
         if not self.console.is_terminal or self.settings.json:
             yield
             return
@@ -219,8 +218,8 @@ class Report(Watcher):
         for heading in (
             m.size_label,
             "parameters",
-            "FLOPs, forward",
-            "seconds/epoch",
+            "FLOPs",
+            "s/epoch",
             "peak MiB",
             "accuracy",
         ):

@@ -22,7 +22,7 @@ class peak_memory:
 
     >>> import numpy as np
     >>> with peak_memory() as peak:
-    ...     _ = np.ones(2**20, np.uint8) + np.ones(2**20, np.uint8)
+    ...     _ = np.ones(3 * 2**20, np.uint8)
     >>> 3.0 <= peak.mib < 3.1
     True
     """

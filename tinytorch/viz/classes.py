@@ -100,8 +100,9 @@ def worst_mistakes(
         title: heading of the figure.
     """
     order = mistakes(labels, probabilities)
-    drawing = style.figure(1.25 * columns, 1.55 * rows + 0.55)
+    rows = max(1, min(rows, -(-len(order) // columns)))
     height = 1.55 * rows + 0.55
+    drawing = style.figure(1.25 * columns, height)
     drawing.suptitle(
         title or "the mistakes it was surest of",
         x=0.02,

@@ -59,8 +59,7 @@ def learning_curves(
     for axes in (left, right):
         axes.grid(axis="y", color=style.GRID, lw=0.8)
         axes.set_axisbelow(True)
-        if len(epochs) <= 12:
-            axes.set_xticks(epochs)
+        axes.locator_params(axis="x", integer=True)
     return _framed(drawing, title, path, bottom=0.17, right=0.905 if marks else 0.975)
 
 

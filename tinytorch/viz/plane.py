@@ -55,14 +55,18 @@ def decision_boundary(
         aspect="auto",
     )
     _scatter(axes, points, labels)
-    faint = np.linspace(0.25, 0.7, len(earlier)) if len(earlier) else ()
-    for (epoch, earlier_score), alpha in zip(earlier, faint, strict=True):
-        lines = _line(
-            axes, x, y, earlier_score(grid).reshape(GRID, GRID), alpha=float(alpha), lw=1.0, ls="--"
+    for i, (epoch, earlier_score) in enumerate(earlier):
+        grey = style.GREYS[i * len(style.GREYS) // len(earlier)]
+        drawn = _line(
+            axes, x, y, earlier_score(grid).reshape(GRID, GRID), colour=grey, width=1.4, dashed=True
         )
-        if lines is not None:
-            axes.clabel(lines, fmt={0.5: f" {epoch} "}, fontsize=7, colors=style.INK)
-    _line(axes, x, y, field, alpha=1.0, lw=2.2)
+        if drawn:
+            name = "before training" if epoch == 0 else f"after epoch {epoch}"
+            axes.plot([], [], color=grey, lw=1.4, ls="--", label=name)
+    _line(axes, x, y, field, colour=style.INK, width=2.4)
+    if len(earlier):
+        axes.plot([], [], color=style.INK, lw=2.4, label="at the end")
+        axes.legend(loc="upper left", fontsize=8, framealpha=0.9, edgecolor=style.GRID, labelcolor=style.INK)
     axes.set_xlim(x[0], x[-1])
     axes.set_ylim(y[0], y[-1])
     return style.save(drawing, path)
@@ -211,16 +215,20 @@ def _scatter(axes: Any, points: np.ndarray, labels: np.ndarray, size: float = 9)
         axes.scatter(chosen[:, 0], chosen[:, 1], s=size, color=colour, alpha=0.75, linewidths=0)
 
 
-def _line(axes: Any, x: np.ndarray, y: np.ndarray, field: np.ndarray, **how: Any) -> Any:
+def _line(
+    axes: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    field: np.ndarray,
+    *,
+    colour: str,
+    width: float,
+    dashed: bool = False,
+) -> bool:
+    """Draw where the field is one half; False where the whole plane is one class and there is no line."""
     if not field.min() < 0.5 < field.max():
-        return None  # the whole plane is one class: there is no line
-    return axes.contour(
-        x,
-        y,
-        field,
-        levels=[0.5],
-        colors=[style.INK],
-        linewidths=how["lw"],
-        alpha=how["alpha"],
-        linestyles=how.get("ls", "-"),
+        return False
+    axes.contour(
+        x, y, field, levels=[0.5], colors=[colour], linewidths=width, linestyles="--" if dashed else "-"
     )
+    return True

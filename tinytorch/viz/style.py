@@ -13,6 +13,7 @@ from typing import Any
 INK = "#22303c"
 FAINT = "#8a97a3"
 GRID = "#e6eaee"
+GREYS = ("#b3bac2", "#98a2ac", "#7b8894", "#5d6c7a", "#41515f")  # from long ago to just now
 BLUE = "#2f6fb2"  # class 0
 ORANGE = "#e07b39"  # class 1
 GREEN = "#3d9970"
