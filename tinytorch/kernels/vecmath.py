@@ -222,11 +222,9 @@ def sigmoid(x: Any) -> Any:
     """1 / (1 + e**-x); from e**-|x|, so neither end overflows or loses digits."""
 
 
-def _log32(x: Any) -> Any:
-    """Cephes, logf: log(m) by polynomial for m in [sqrt(1/2), sqrt(2)), plus exponent * ln(2)."""
-    normal = x if x >= _TINY else x * _f32(8388608)
-    n = _exponent(normal) - (_ZERO if x >= _TINY else _f32(23))
-    f = _mantissa(normal) - _ONE
+@register_jitable(**_OPTIONS)
+def _log_of_parts(f: Any, n: Any) -> Any:
+    """log((1 + f) * 2**n) for 1 + f in [sqrt(1/2), sqrt(2)] (coefficients: Cephes, logf)."""
     p = _fma(_f32(7.0376836292e-2), f, _f32(-1.1514610310e-1))
     p = _fma(p, f, _f32(1.1676998740e-1))
     p = _fma(p, f, _f32(-1.2420140846e-1))
@@ -237,10 +235,21 @@ def _log32(x: Any) -> Any:
     p = _fma(p, f, _f32(3.3333331174e-1))
     square = f * f
     tail = _fma(p * f, square, _fma(n, _LN2_LO, -_HALF * square))
-    y = _fma(n, _LN2_HI, f + tail)
+    return _fma(n, _LN2_HI, f + tail)
+
+
+@register_jitable(**_OPTIONS)
+def _log_ends(x: Any, y: Any) -> Any:
+    """y, except where x is not a positive finite number."""
     y = y if x < _INF else x  # infinity and NaN
     y = -_INF if x == _ZERO else y
     return _f32(np.nan) if x < _ZERO else y
+
+
+def _log32(x: Any) -> Any:
+    normal = x if x >= _TINY else x * _f32(8388608)
+    n = _exponent(normal) - (_ZERO if x >= _TINY else _f32(23))
+    return _log_ends(x, _log_of_parts(_mantissa(normal) - _ONE, n))
 
 
 def _log64(x: Any) -> Any:
@@ -254,9 +263,11 @@ def log(x: Any) -> Any:
 
 def _log1p32(x: Any) -> Any:
     u = _ONE + x
-    y = _log32(u)
-    lost = (x - (u - _ONE)) / u  # what rounding 1 + x dropped
-    return y + lost if (u > _ZERO) & (u < _INF) else y
+    lost = x - (u - _ONE)  # what rounding 1 + x dropped
+    n = _exponent(u)
+    shift = n if n < _f32(30) else _f32(30)  # from 2**25 on nothing is lost
+    f = _fma(lost, _power(_ROUND - shift), _mantissa(u) - _ONE)
+    return _log_ends(u, _log_of_parts(f, n))
 
 
 def _log1p64(x: Any) -> Any:
@@ -337,5 +348,4 @@ def subtract_both(x: Any, a: Any, b: Any) -> Any:
 
 
 if JIT:
-    for _helper in (_exp32, _log32):
-        register_jitable(**_OPTIONS)(_helper)
+    register_jitable(**_OPTIONS)(_exp32)
