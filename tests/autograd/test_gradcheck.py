@@ -102,6 +102,12 @@ def test_several_results_integers_and_constants():
     assert gradcheck(lambda x, i, s: (x[i] * s, i, x.exp()), (leaf(3), index, scale))
 
 
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_number_is_an_input_too(fast):
+    assert gradcheck(lambda x: x.clone().mul_(2.0).exp(), leaf(), fast_mode=fast)
+    assert gradgradcheck(lambda x: x.clone().mul_(2.0).exp(), leaf(), fast_mode=fast)
+
+
 def test_inputs_keep_their_values_and_get_no_gradient():
     x = leaf(2, 3)
     before = np.array(x._data)

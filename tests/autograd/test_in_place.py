@@ -120,6 +120,29 @@ def test_a_view_from_before_a_recorded_change_is_refused():
     assert y[:1].exp().requires_grad
 
 
+def test_a_view_of_a_constant_from_before_a_recorded_change_is_refused():
+    """It shows the new values, but knows nothing of the graph they came from."""
+    buffer, w = tt.Tensor(np.zeros(3)), leaf(2.0)
+    view = buffer[:1]
+    buffer[:1] = w * 3.0
+    expected = r"this view, of shape \(1,\), was taken before its base was changed"
+    with pytest.raises(RuntimeError, match=expected):
+        view.sum()
+    with pytest.raises(RuntimeError, match=expected):
+        w * view
+    with tt.no_grad():
+        assert view.sum().item() == 6.0
+
+
+def test_a_reshape_that_copied_is_no_view():
+    y = leaf(1.0, 2.0, 3.0, 4.0).reshape(2, 2) * 1.0
+    copy = y.transpose(0, 1).reshape(4)
+    copy += leaf(1.0)
+    y *= leaf(2.0)
+    assert copy.tolist() == [2.0, 4.0, 3.0, 5.0]
+    copy.sum().backward()
+
+
 def test_in_place_cannot_broadcast_its_target():
     x = tt.Tensor(np.ones(3))
     with pytest.raises(RuntimeError, match=r"expected a result of this tensor's shape \(3,\), got \(2, 3\)"):

@@ -152,7 +152,7 @@ def _outputs(func: Callable, inputs: Sequence[Any]) -> list[Tensor]:
 
 def _values(func: Callable, inputs: Sequence[Any], i: int, array: np.ndarray) -> list[np.ndarray]:
     """The results of `func` when input `i` has the values of `array`."""
-    replaced = new_tensor(array)
+    replaced = new_tensor(np.asarray(array))  # arithmetic on 0-d arrays gives NumPy scalars
     replaced.requires_grad = True
     with no_grad():
         return [y._data for y in _outputs(func, [*inputs[:i], replaced, *inputs[i + 1 :]])]

@@ -265,7 +265,7 @@ def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
     if op.extras:
         out, extras = out
     result = new_tensor(out)
-    if op.view:
+    if op.view and _shares_memory(out, inputs[0]._data):
         source = inputs[0]
         if source._counter is None:
             source._counter = [0, 0]
@@ -280,8 +280,11 @@ def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
             else:
                 _record(op, inputs, params, result, extras)
             break
-        if t is not None and t._cut is not None:
-            result._cut = t._cut
+        if t is not None:
+            if t._base is not None and t._seen != t._counter[1] and modes.grad:
+                _refuse_old_view(op, t)
+            if t._cut is not None:
+                result._cut = t._cut
     if modes.anomaly and not modes.backward:
         _check_forward(op, inputs, result)
     for observe in observers:
@@ -289,11 +292,28 @@ def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
     return result
 
 
+def _shares_memory(out: np.ndarray, source: np.ndarray) -> bool:
+    """Whether `out` is a view of `source`; a reshape, for one, may have had to copy."""
+    base = out.base
+    if out is source or base is source or (base is not None and base is source.base):
+        return True
+    return np.may_share_memory(out, source)
+
+
+def _refuse_old_view(op: Op, view: Any) -> None:
+    raise RuntimeError(
+        f"{op.name}: this view, of shape {view.shape}, was taken before its base was changed in place by an "
+        "operation that the graph records, so its gradient would be wrong. Take the view again."
+    )
+
+
 def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: Any) -> None:
     node = Node()
     edges: list[Any] = []
     needs: list[bool] = []
     for t in inputs:
+        if t is not None and t._base is not None and t._seen != t._counter[1]:
+            _refuse_old_view(op, t)
         if t is None or not t.requires_grad:
             needs.append(False)
             edges.append(None)
@@ -304,11 +324,6 @@ def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: An
                 "that requires a gradient, which this operation does not have. Use .detach()."
             )
         needs.append(True)
-        if t._base is not None and t._seen != t._counter[1]:
-            raise RuntimeError(
-                f"{op.name}: this view, of shape {t.shape}, was taken before its base was changed in place "
-                "by an operation that the graph records, so its gradient would be wrong. Take the view again."
-            )
         edges.append(t if t._node is None else t._node)
     node.op, node.params, node.extras = op, params, extras
     node.edges, node.needs = edges, needs
