@@ -280,13 +280,24 @@ class Tensor(TensorMethods):
                 f"{name}: a result of dtype {result.dtype} cannot be stored in one of dtype {self.dtype}."
                 " Convert one of them, or use the out-of-place operation."
             )
-        self._check_in_place(name, recorded=modes.grad and result.requires_grad)
+        node = result._node if modes.grad else None
+        self._check_in_place(name, recorded=node is not None)
+        if node is not None and node.saved:
+            self._leave_old_values(node.saved)
         self._write(lambda data: np.copyto(data, result._data, casting="same_kind"))
-        if modes.grad and result.requires_grad:
-            self._node, self.requires_grad = result._node, True
+        if node is not None:
+            self._node, self.requires_grad = node, True
             assert self._counter is not None  # _write has counted
             self._counter[1] += 1
         return self
+
+    def _leave_old_values(self, saved: dict[int, tuple[Any, int]]) -> None:
+        """Where an operation saved this tensor, put a copy: the tensor is about to become its result."""
+        for position, (tensor, _) in saved.items():
+            if tensor is self:
+                old = new_tensor(self._data.copy())
+                old.requires_grad, old._node = self.requires_grad, self._node
+                saved[position] = (old, 0)
 
     def _write(self, change: Callable[[np.ndarray], None]) -> None:
         if not self._data.flags.writeable:

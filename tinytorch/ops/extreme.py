@@ -123,6 +123,8 @@ def argmin(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
 
 def _index_of(name: str, kernel: Any, x: Array, dim: int | None, keepdim: bool) -> Array:
     axes = _check(name, x, dim)
+    if dim is not None and not isinstance(dim, (int, np.integer)):
+        raise TypeError(f"{name}: expected one dim, got {dim}")
     if dim is not None and x.ndim:
         return np.asarray(kernel(x, axes[0], keepdim))
     found = np.asarray(kernel(x.reshape(-1), 0, False))
