@@ -13,12 +13,14 @@ from tests.milestone.conftest import ROOT, SCRIPTS, path_of
 from tinytorch.datasets import DatasetManager, DatasetUnavailable
 
 
-def start(script: str, *flags: str, folder: str = ".") -> subprocess.CompletedProcess:
+def start(
+    script: str, *flags: str, folder: str = ".", encoding: str = "utf-8"
+) -> subprocess.CompletedProcess:
     where = ROOT / folder
     command = [sys.executable, "-W", "error", os.path.relpath(path_of(script), where), *flags]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
     return subprocess.run(
-        command, cwd=where, env=environment, capture_output=True, encoding="utf-8", check=False
+        command, cwd=where, env=environment, capture_output=True, encoding=encoding, check=False
     )
 
 
@@ -29,6 +31,12 @@ def test_a_script_runs_from_either_folder(folder, tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["passed"] is True
     assert (tmp_path / "01_1957_perceptron" / "perceptron_trained" / "result.json").is_file()
+
+
+def test_a_terminal_without_these_characters_is_no_reason_to_stop():
+    done = start("perceptron_trained", "--test-only", encoding="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "Nothing was trained" in done.stdout
 
 
 def test_exit_codes_reach_the_shell(tmp_path):

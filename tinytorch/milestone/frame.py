@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import sys
 import time
@@ -29,6 +30,8 @@ MET, MISSED, USAGE, NO_DATA = 0, 1, 2, 3
 def main(milestone: Milestone, arguments: Sequence[str] | None = None) -> int:
     """Run a milestone script. Returns its exit code; bad flags end with SystemExit(2)."""
     settings = flags.parse(milestone, arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no ✓ shows a question mark
     try:
         _set_threads(settings.threads)
         report = Report(milestone, settings)

@@ -68,7 +68,7 @@ def versions() -> dict[str, str]:
 
 def to_json(value: Any) -> str:
     """JSON that every reader accepts: what is not finite becomes null."""
-    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(_finite(value), indent=2, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:
