@@ -1,13 +1,15 @@
 """Matrix products: c = activation(a @ b + bias), their gradients, and batches of them.
 
-The scheme is Goto's (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008), turned so
-that one parallel region does everything: each thread has a rectangle of c, walks over blocks of k, packs its own
-block of b into panels as wide as the register tile (they fill half the second-level cache), and then takes row panel
-after row panel of a, copied into the first-level cache, past all of them.  Nothing is packed that can be
-read in place, and packing reads through the strides, so a transpose costs no copy.
+The scheme is Goto's (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008),
+turned so that one parallel region does everything: each thread has a rectangle of c, walks over blocks of
+k, packs its own block of b into panels as wide as the register tile (together they stay in the second-level
+cache), and takes row panel after row panel of a, which stays in the first-level cache, past all of them.
+What is small enough is read where it lies, and packing reads through the strides, so a transpose costs no
+copy.
 
-The blocks of k depend on k alone and every element is summed in the order of k: the same bits for any number
-of threads, for one element or a thousand beside it, for any layout of the operands.
+What a thread does to an element depends on the sizes and strides of the whole product only: the blocks of
+k, and whether the sums run along lanes (`dots`) or not (`tile`).  So the bits are the same for any number
+of threads.
 """
 
 from __future__ import annotations
@@ -18,9 +20,8 @@ from typing import Any
 import numpy as np
 
 from tinytorch.kernels._jit import bind, kernel
-from tinytorch.kernels.memory import empty
+from tinytorch.kernels.memory import SMALLEST, empty
 from tinytorch.kernels.packing import (
-    PANEL,
     data_address,
     entries,
     first_length,
@@ -32,16 +33,20 @@ from tinytorch.kernels.packing import (
     row_panel_bytes,
 )
 from tinytorch.kernels.parallel import ASK, address_of, on_all_threads
-from tinytorch.kernels.simd import ROWS, VECTOR_BYTES, size_of, tile
+from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, load, size_of, store
+from tinytorch.kernels.tiles import DOT_COLUMNS, DOT_COLUMNS_ALONE, DOT_ROWS, MASKED, dots, tile
 
 DEPTH = 1536  # bytes of k in a block: 384 float32, so that a row panel of a takes 18 of 32 KiB
 WIDTH = 2048  # bytes of n in a block, which then takes 3/4 of a second-level cache of 1 MiB
-GROUP = 4  # row panels of a packed at a time: fewer pages to look up where a is transposed
+GROUP = 4  # row panels packed at a time where a is transposed: fewer pages to look up
 DIRECT_ROWS = 48  # with fewer rows of c, packing b costs more than it gains
 DIRECT_COLUMNS = 128  # with fewer columns of c, packing a costs more than it gains
+IN_PLACE_A = 1 << 18  # bytes from the first to the last row of a transposed block of a that is not packed
+IN_PLACE_B = 5 << 17  # the same of b
+FLAT_ROWS = 16  # with fewer rows of c, transposing b costs more than dot products along k
+FLAT_DEPTH = 64  # if there are as many elements to sum
 PARALLEL_WORK = 200_000  # multiply-adds from which two threads beat one
 
-ACTIVATIONS = (None, "relu")
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 ZERO, LOWEST = np.float32(0), np.float32(-np.inf)  # bound anew for each type
 
@@ -54,12 +59,12 @@ def _even(length, most):
 
 
 @kernel(inline=True)
-def _column_parts(rows, columns, batch, parts, lanes):
+def _column_parts(rows, vectors, batch, parts):
     """Into how many column ranges to cut c for `parts` threads; the rest of the factor `parts` cuts rows.
 
-    Counts vector multiply-adds a thread, with eight more a vector for packing b and a fifth a row for packing a.
+    Counts vector multiply-adds a thread, with eight more a vector for packing b and a fifth a row for
+    packing a.
     """
-    vectors = (columns + lanes - 1) // lanes
     best, least = 1, -1
     for across in range(1, parts + 1):
         if parts % across == 0:
@@ -71,92 +76,136 @@ def _column_parts(rows, columns, batch, parts, lanes):
     return best
 
 
-@kernel(inline=True)
-def _bytes_needed(k, columns, lanes, size):
-    """Bytes that one thread needs: a group of row panels of a, and a block of b with slack at the end."""
-    kc = rounded(_even(k, DEPTH // size), lanes)
-    panels = (min(columns, WIDTH // size) * size + PANEL - 1) // PANEL
-    return GROUP * row_panel_bytes(kc, size) + panels * panel_bytes(kc) + lanes * PANEL
-
-
 def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
-    """Compute the rectangle of c that is number `part` of `parts`; its columns are whole vectors apart."""
+    """Compute the rectangle of c that is number `part` of `parts`, or say how much scratch is missing.
+
+    The arguments are ids of arrays; `start_id` is that of the bias, that of c to add to it, or 0.
+    """
     size = size_of(ZERO)
-    lanes = VECTOR_BYTES // size
+    lanes, panel = VECTOR_BYTES // size, PANEL // size
     a, a_entry, m, k, a_row, a_k = matrix(a_id, size)
     b, b_entry, _, n, b_k, b_col = matrix(b_id, size)
     c, c_entry, _, _, c_row, _ = matrix(c_id, size)
     batch = entries(c_id)
-    missing = 64 + PANEL + parts * _bytes_needed(k, n, lanes, size) - first_length(scratch_id)
+    column = n == 1 and m > 1 and c_row == size
+    if column:  # a contiguous column is a row, and c.T = b.T @ a.T
+        a, a_entry, a_k, b, b_entry, b_k, b_col = b, b_entry, b_k, a, a_entry, a_k, a_row
+        m, n = 1, m
+
+    # How: along k where both operands lie along it and c is flat, else by tiles of packed or unpacked panels.
+    flat = a_k == size and b_k == size and (b_col != size or n == 1)
+    flat = flat and (m == 1 or (m < FLAT_ROWS and k >= FLAT_DEPTH))
+    kc = rounded(_even(k, DEPTH // size), lanes)
+    if a_k == size:  # rows a page apart would all fall on the same few sets of the first-level cache
+        group, pack_a = 1, a_row % 4096 == 0
+    else:
+        group, pack_a = GROUP, kc * a_k > IN_PLACE_A
+    pack_a = pack_a and n >= DIRECT_COLUMNS
+    b_in_place = b_col == size and k * b_k <= IN_PLACE_B
+
+    # Where: the rows and columns of this share, and its part of the scratch.
+    vectors = (n + lanes - 1) // lanes
+    across = _column_parts(batch * m, vectors, batch, parts)
+    down = parts // across
+    nc = min((vectors + across - 1) // across, WIDTH // VECTOR_BYTES) * lanes
+    a_bytes = group * row_panel_bytes(kc, size) if pack_a else 0
+    b_bytes = 0
+    if not flat and not (b_in_place and (MASKED or n % lanes == 0)):
+        b_bytes = (nc + panel - 1) // panel * panel_bytes(kc) + lanes * PANEL
+    missing = 64 + parts * (PANEL + a_bytes + b_bytes) - first_length(scratch_id)
     if missing > 0 or part == ASK:
         return max(missing, 0)
-    across = _column_parts(batch * m, n, batch, parts, lanes)
-    down = parts // across
-    first, last = batch * m * (part // across) // down, batch * m * (part // across + 1) // down
-    vectors = (n + lanes - 1) // lanes
-    left, right = vectors * (part % across) // across * lanes, vectors * (part % across + 1) // across * lanes
-    right = min(right, n)
-    if first == last or left == right:
-        return 0
+    row, last = batch * m * (part // across) // down, batch * m * (part // across + 1) // down
+    left = vectors * (part % across) // across * lanes
+    right = min(n, vectors * (part % across + 1) // across * lanes)
+    constant = (data_address(scratch_id) + 63) // 64 * 64 + part * (PANEL + a_bytes + b_bytes)
+    a_copy = constant + PANEL
+    b_copy = a_copy + a_bytes
 
-    zeros = (data_address(scratch_id) + 63) // 64 * 64
-    a_copy = zeros + PANEL + part * _bytes_needed(k, n, lanes, size)
-    from_bias = start_id != c_id
-    bias, bias_col = zeros, 0
+    # From what: c itself, the bias, or a row of one number.
+    bias, bias_col, value = constant, 0, ZERO
     if start_id != 0 and start_id != c_id:
         bias, bias_col = data_address(start_id), size
-    panel = PANEL // size
-    kc = rounded(_even(k, DEPTH // size), lanes)
-    ar_copy, ak_copy = size, size
-    group = 1 if a_k == size else GROUP
-    nc = min(WIDTH // size, rounded(_even(right - left, WIDTH // size), panel))
-    b_copy = a_copy + GROUP * row_panel_bytes(kc, size)
-    for j0 in range(left, right, nc):
-        columns = min(nc, right - j0)
-        row = first
-        while row < last:
-            entry = row // m
-            i0 = row - entry * m
-            height = min(m - i0, last - row)
-            row += height
-            direct = 0  # columns of b that are read in place: the tile wants whole vectors
-            if b_col == size and height < DIRECT_ROWS:
-                direct = columns if columns % lanes == 0 else columns // panel * panel
-            tall = _even(height, ROWS)
+        if column:
+            bias, bias_col, value = constant, 0, load(bias, ZERO)
+    for i in range(panel):
+        store(constant + i * size, value)
+
+    while row < last and left < right:
+        entry = row // m
+        i0 = row - entry * m
+        i1 = min(m, i0 + last - row)
+        row += i1 - i0
+        a_here, b_here, c_here = a + entry * a_entry, b + entry * b_entry, c + entry * c_entry
+        if flat:
+            low = ZERO if relu else LOWEST
+            wide = DOT_COLUMNS_ALONE if i1 - i0 == 1 else DOT_COLUMNS
+            if m == 1 and k < lanes:
+                wide = 1
+            for i in range(i0, i1, DOT_ROWS):
+                rows = min(DOT_ROWS, i1 - i)
+                if rows == 1 and wide > 1:
+                    wide = DOT_COLUMNS_ALONE
+                for j in range(left, right, wide):
+                    x, y, z = a_here + i * a_row, b_here + j * b_col, c_here + i * c_row + j * size
+                    start, start_row = z, c_row
+                    if start_id != c_id:
+                        start, start_row = bias + j * bias_col, 0
+                    if wide > 1:
+                        columns = min(wide, right - j)
+                        dots(rows, columns, x, a_row, y, b_col, start, start_row, z, c_row, k, low)
+                    else:
+                        total = load(start, ZERO)
+                        for step in range(k):
+                            total += load(x + step * size, ZERO) * load(y + step * size, ZERO)
+                        store(z, low if total < low else total)
+            continue
+        tall = _even(i1 - i0, ROWS)
+        for j0 in range(left, right, nc):
+            columns = min(nc, right - j0)
+            direct = 0  # columns of b that are read in place
+            if b_in_place or (b_col == size and i1 - i0 < DIRECT_ROWS):
+                direct = columns if MASKED or columns % lanes == 0 else columns // panel * panel
             for k0 in range(0, k, kc):
                 depth = min(kc, k - k0)
-                b_block = b + entry * b_entry + k0 * b_k + j0 * b_col
+                b_block = b_here + k0 * b_k + j0 * b_col
                 if direct < columns:
-                    pack_columns(
-                        b_block + direct * b_col, b_k, b_col, depth, columns - direct, b_copy, ZERO, size
-                    )
+                    b_rest = b_block + direct * b_col
+                    pack_columns(b_rest, b_k, b_col, depth, columns - direct, b_copy, ZERO, size)
                 low = ZERO if relu and k0 + kc >= k else LOWEST
-                for i in range(i0, i0 + height, tall):
-                    rows = min(tall, i0 + height - i)
-                    a_panel, ar, ak = a + entry * a_entry + i * a_row + k0 * a_k, a_row, a_k
-                    if columns >= DIRECT_COLUMNS:
-                        nth = (i - i0) // tall % group
+                nth, row_step, k_step = 0, a_row, a_k
+                for i in range(i0, i1, tall):
+                    rows = min(tall, i1 - i)
+                    a_panel = a_here + i * a_row + k0 * a_k
+                    if pack_a:
                         if nth == 0:
-                            many = min(group * tall, i0 + height - i)
-                            ar_copy, ak_copy = pack_rows(
+                            many = min(group * tall, i1 - i)
+                            row_step, k_step = pack_rows(
                                 a_panel, a_row, a_k, many, tall, depth, a_copy, ZERO, size
                             )
-                        a_panel, ar, ak = a_copy + nth * row_panel_bytes(depth, size), ar_copy, ak_copy
-                    c_panel = c + entry * c_entry + i * c_row + j0 * size
-                    for j in range(0, columns, panel):
-                        width = min(panel, columns - j)
-                        b_panel, bk = b_block + j * size, b_k
-                        if j >= direct:
-                            b_panel = b_copy + (j - direct) // panel * panel_bytes(depth)
-                            bk = rounded(width, lanes) * size
-                        c_at = c_panel + j * size
-                        start, start_row = c_at, c_row
-                        if from_bias and k0 == 0:
+                        a_panel = a_copy + nth * row_panel_bytes(depth, size)
+                        nth = nth + 1 if nth + 1 < group else 0
+                    j = 0
+                    while j < columns:
+                        width = min(panel, columns - j)  # whole vectors, then the part of one that is left
+                        if width > lanes:
+                            width -= width % lanes
+                        if j < direct:
+                            b_panel, b_step = b_block + j * size, b_k
+                        else:
+                            nth_b = (j - direct) // panel
+                            within = j - direct - nth_b * panel
+                            b_panel = b_copy + nth_b * panel_bytes(depth) + within * size
+                            b_step = rounded(min(panel, columns - j + within), lanes) * size
+                        z = c_here + i * c_row + (j0 + j) * size
+                        start, start_row = z, c_row
+                        if k0 == 0 and start_id != c_id:
                             start, start_row = bias + (j0 + j) * bias_col, 0
                         tile(
-                            rows, width, a_panel, ar, ak, b_panel, bk,
-                            start, start_row, c_at, c_row, depth, low,
+                            rows, width, a_panel, row_step, k_step, b_panel, b_step,
+                            start, start_row, z, c_row, depth, low,
                         )  # fmt: skip
+                        j += width
     return 0
 
 
@@ -164,44 +213,31 @@ _gemm = {
     _F32: kernel(bind(_share, "gemm_float32", ZERO=np.float32(0), LOWEST=np.float32(-np.inf))),
     _F64: kernel(bind(_share, "gemm_float64", ZERO=np.float64(0), LOWEST=np.float64(-np.inf))),
 }
-_gemm_address: dict[np.dtype, Any] = {}
+_addresses: dict[np.dtype, Any] = {}
 
 
 class _Scratch(threading.local):
-    """Each Python thread's buffer for packed panels; it begins with zeros that are never written over."""
+    """Each Python thread's buffer for packed panels."""
 
     def __init__(self) -> None:
-        self.buffer = np.zeros(1 << 14, np.uint8)
-
-    def grow(self, missing: int) -> None:
-        self.buffer = np.zeros(len(self.buffer) + missing, np.uint8)
+        self.buffer = np.empty(1 << 12, np.uint8)
 
 
 _scratch = _Scratch()
 
 
-def _refuse(name: str, a: np.ndarray, b: np.ndarray) -> None:
-    raise TypeError(
-        f"{name}: expected two float32 or two float64 arrays, got {a.dtype} and {b.dtype}. "
-        "Convert one with .astype() first."
-    )
-
-
 def _multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, start: int, relu: int, work: int) -> None:
     """c = start + a @ b, where `start` is 0, the id of a bias, or the id of c; then the activation."""
-    a_id, b_id, c_id = id(a), id(b), id(c)
+    dtype = c.dtype
+    scratch = _scratch.buffer
     if work < PARALLEL_WORK:
-        run = _gemm[c.dtype]
-        while missing := run(a_id, b_id, c_id, start, id(_scratch.buffer), relu, 0, 1):
-            _scratch.grow(missing)
+        missing = _gemm[dtype](id(a), id(b), id(c), start, id(scratch), relu, 0, 1)
     else:
-        address = _gemm_address.get(c.dtype) or _address(c.dtype)
-        while missing := on_all_threads(address, a_id, b_id, c_id, start, id(_scratch.buffer), relu):
-            _scratch.grow(missing)
-
-
-def _address(dtype: np.dtype) -> Any:
-    return _gemm_address.setdefault(dtype, address_of(_gemm[dtype]))
+        address = _addresses.get(dtype) or _addresses.setdefault(dtype, address_of(_gemm[dtype]))
+        missing = on_all_threads(address, id(a), id(b), id(c), start, id(scratch), relu)
+    if missing:
+        _scratch.buffer = np.empty(len(scratch) + missing, np.uint8)
+        _multiply(a, b, c, start, relu, work)
 
 
 def gemm(
@@ -212,16 +248,16 @@ def gemm(
     out: np.ndarray | None = None,
     accumulate: bool = False,
 ) -> np.ndarray:
-    """C = activation(a @ b + bias), with a (m, k), b (k, n), bias (n,) and c (m, n).
+    """c = activation(a @ b + bias), with a (m, k), b (k, n), bias (n,) and c (m, n).
 
-    a, b: float32 or float64, any strides: a transpose is read in place.
-    bias: same type; added to every row.  Not together with `accumulate`.
+    a, b: float32 or float64, any strides: a transpose is read where it lies.
+    bias: of the same type, added to every row.
     activation: None or "relu".
-    out: where to put c: same type, columns contiguous, not overlapping a or b.  A new array otherwise.
-    accumulate: add the product to what `out` holds.
+    out: where to put c, or None: of the same type, with contiguous rows, overlapping neither a nor b.
+    accumulate: add a @ b to what `out` holds, instead of to a bias.
 
-    k = 0 gives the bias (or zeros).  Cost 2mnk FLOP.  TypeError for other types, ValueError for shapes that do
-    not match.
+    k = 0 gives the bias, or zeros.  Cost 2mnk FLOP.
+    TypeError for other types, ValueError for shapes that do not fit.
 
     >>> gemm(np.eye(2), np.array([[1.0, 2.0], [3.0, 4.0]]), bias=np.array([10.0, 20.0]))
     array([[11., 22.],
@@ -230,38 +266,30 @@ def gemm(
     m, k = a.shape
     depth, n = b.shape
     dtype = a.dtype
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"gemm: expected an activation of {ACTIVATIONS}, got {activation!r}.")
-    if (dtype is not b.dtype and dtype != b.dtype) or dtype not in _gemm:
-        _refuse("gemm", a, b)
-    if k != depth:
-        raise ValueError(
-            f"gemm: expected a (m, k) and b (k, n) with the same k, got {a.shape} and {b.shape}."
-        )
+    if k != depth or dtype is not b.dtype or dtype not in _gemm:
+        _check("gemm", "a (m, k) and b (k, n)", a, b)
     if out is None:
-        out = empty((m, n), dtype)
+        out = np.empty((m, n), dtype) if m * n * 8 < SMALLEST else empty((m, n), dtype)
+    else:
+        _check_out("gemm", out, (m, n), dtype)
     start = 0
     if accumulate:
         start = id(out)
     elif bias is not None:
-        if bias.strides[0] != dtype.itemsize:
-            bias = bias.copy()
+        if bias.dtype is not dtype or bias.shape != (n,) or bias.strides[0] != dtype.itemsize:
+            bias = _contiguous_bias(bias, n, dtype)
         start = id(bias)
-    if k == 0 or m == 0 or n == 0:
-        return _without_product(out, bias, accumulate, activation)
-    _multiply(a, b, out, start, 1 if activation else 0, m * n * k)
-    return out
-
-
-def _without_product(
-    out: np.ndarray, bias: np.ndarray | None, accumulate: bool, activation: str | None
-) -> np.ndarray:
-    """What is left of a product whose sums or whose result are empty."""
+    relu = 0
+    if activation is not None:
+        if activation != "relu":
+            raise ValueError(f"gemm: expected activation None or 'relu', got {activation!r}.")
+        relu = 1
+    if work := m * n * k:
+        _multiply(a, b, out, start, relu, work)
+        return out
     if not accumulate:
         out[...] = 0 if bias is None else bias
-    if activation == "relu":
-        np.maximum(out, 0, out=out)
-    return out
+    return np.maximum(out, 0, out=out) if relu else out
 
 
 def bmm(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -273,30 +301,33 @@ def bmm(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarr
     batch, m, k = a.shape
     others, depth, n = b.shape
     dtype = a.dtype
-    if (dtype is not b.dtype and dtype != b.dtype) or dtype not in _gemm:
-        _refuse("bmm", a, b)
-    if k != depth or (batch != others and 1 not in (batch, others)):
-        raise ValueError(
-            "bmm: expected a (batch, m, k) and b (batch, k, n) with the same batch and k, "
-            f"got {a.shape} and {b.shape}."
-        )
+    if (
+        k != depth
+        or dtype is not b.dtype
+        or dtype not in _gemm
+        or (batch != others and 1 not in (batch, others))
+    ):
+        _check("bmm", "a (batch, m, k) and b (batch, k, n)", a, b)
     if batch == 1:
         batch = others
     if out is None:
         out = empty((batch, m, n), dtype)
-    if k == 0 or out.size == 0:
-        return _without_product(out, None, False, None)
-    _multiply(a, b, out, 0, 0, batch * m * n * k)
+    else:
+        _check_out("bmm", out, (batch, m, n), dtype)
+    if work := batch * m * n * k:
+        _multiply(a, b, out, 0, 0, work)
+    else:
+        out[...] = 0
     return out
 
 
 def gemm_grad_a(g: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Gradient of `gemm` to a: g @ b.T, with g (m, n), b (k, n) transposed in place, result (m, k)."""
+    """Gradient of `gemm` to a: g @ b.T, with g (m, n), b (k, n) read transposed, result (m, k)."""
     return gemm(g, b.T, out=out)
 
 
 def gemm_grad_b(a: np.ndarray, g: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Gradient of `gemm` to b: a.T @ g, with a (m, k), g (m, n), result (k, n)."""
+    """Gradient of `gemm` to b: a.T @ g, with a (m, k) read transposed, g (m, n), result (k, n)."""
     return gemm(a.T, g, out=out)
 
 
@@ -308,3 +339,33 @@ def bmm_grad_a(g: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> n
 def bmm_grad_b(a: np.ndarray, g: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Gradient of `bmm` to b: a[i].T @ g[i]; the sum over a repeated batch is the caller's."""
     return bmm(a.transpose(0, 2, 1), g, out=out)
+
+
+def _check(name: str, wanted: str, a: np.ndarray, b: np.ndarray) -> None:
+    """Raise what is wrong with the operands, if anything is: the callers' tests are quick and strict."""
+    if a.dtype != b.dtype or a.dtype not in _gemm:
+        raise TypeError(
+            f"{name}: expected two float32 or two float64 arrays, got {a.dtype} and {b.dtype}. "
+            "Convert with .astype() first."
+        )
+    if a.shape[-1] != b.shape[-2]:
+        raise ValueError(f"{name}: expected {wanted} with the same k, got {a.shape} and {b.shape}.")
+    if a.shape[0] != b.shape[0] and name == "bmm" and 1 not in (a.shape[0], b.shape[0]):
+        raise ValueError(f"{name}: expected {wanted} with the same batch or 1, got {a.shape} and {b.shape}.")
+
+
+def _check_out(name: str, out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """The kernel writes to addresses: refuse an `out` that these would miss."""
+    rows_contiguous = shape[-1] == 1 or out.strides[-1] == dtype.itemsize
+    if out.dtype != dtype or out.shape != shape or not rows_contiguous or not out.flags.writeable:
+        raise ValueError(
+            f"{name}: expected out writeable, {dtype}, {shape}, with contiguous rows, "
+            f"got {out.dtype}, {out.shape}, strides {out.strides}."
+        )
+
+
+def _contiguous_bias(bias: np.ndarray, n: int, dtype: np.dtype) -> np.ndarray:
+    """A bias that the kernel can read."""
+    if bias.dtype != dtype or bias.shape != (n,):
+        raise ValueError(f"gemm: expected bias {dtype}, {(n,)}, got {bias.dtype}, {bias.shape}.")
+    return np.ascontiguousarray(bias)

@@ -1,26 +1,16 @@
 """Reading matrices of any layout from inside a kernel, and copying parts of them into cache-friendly panels.
 
-Handing an ndarray to Numba costs about 100 ns and one compilation for every combination of C, Fortran, strided and
-read-only arguments.  So the products get `id(array)` instead, an integer: CPython's `id` is the object's address,
-and NumPy's array struct (`PyArrayObject_fields`, part of its stable ABI) begins with data, nd, dimensions, strides.
-The caller holds the arrays while the kernel runs.
+Handing an ndarray to Numba costs about 100 ns and one compilation for every combination of C, Fortran,
+strided and read-only arguments.  So the products get `id(array)` instead, an integer: CPython's `id` is the
+object's address, and NumPy's array struct (`PyArrayObject_fields`, part of its stable ABI) begins with
+data, nd, dimensions, strides.  The caller holds the arrays while the kernel runs.
 """
 
 from __future__ import annotations
 
 from tinytorch.kernels._jit import kernel
-from tinytorch.kernels.simd import (
-    ROWS,
-    VECTOR_BYTES,
-    VECTORS,
-    copy_element,
-    copy_vector,
-    prefetch,
-    transpose,
-    word,
-)
-
-PANEL = VECTORS * VECTOR_BYTES  # bytes of a row of the register tile
+from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, copy_vector, load, prefetch, store, word
+from tinytorch.kernels.tiles import transpose
 
 _HEAD = object.__basicsize__  # of the struct's fields: data, nd, dimensions, strides, eight bytes each
 _DATA, _NDIM, _DIMENSIONS, _STRIDES = _HEAD, _HEAD + 8, _HEAD + 16, _HEAD + 24
@@ -34,7 +24,7 @@ def data_address(array):
 
 @kernel(inline=True)
 def matrix(array, size):
-    """(address, entry stride, rows, columns, row stride, column stride) of a (rows, columns) or batched array.
+    """(address, entry stride, rows, columns, row stride, column stride) of an array of two or three axes.
 
     Strides in bytes.  NumPy lets the stride of an axis of length 1 be anything: here a row or column that
     is alone counts as contiguous, and a lone entry has stride 0, so that it is repeated over a batch.
@@ -75,7 +65,7 @@ def rounded(count, lanes):
 
 @kernel(inline=True)
 def _copy_row(count, source, target, ahead, like, size):
-    """Copy `count` neighbours by whole vectors, and fetch what lies `ahead` bytes further for the next time."""
+    """Copy `count` neighbours by whole vectors, and fetch what lies `ahead` bytes further."""
     lanes = VECTOR_BYTES // size
     for i in range(0, count - lanes + 1, lanes):
         copy_vector(lanes, source + i * size, target + i * size, like)
@@ -97,7 +87,7 @@ def panel_bytes(k):
 
 @kernel(inline=True)
 def pack_columns(b, b_k, b_col, k, columns, target, like, size):
-    """Lay out b (k, columns) in panels as wide as the tile, row after row; the last may be fewer vectors wide.
+    """Lay out b (k, columns) in panels as wide as the tile, row after row; the last may be narrower.
 
     What pads the last vector is never used.  Up to a vector's worth of rows is written past the last.
     """
@@ -125,7 +115,7 @@ def pack_columns(b, b_k, b_col, k, columns, target, like, size):
             else:
                 for step in range(k):
                     for i in range(count):
-                        copy_element(here + step * b_k + i * b_col, there + step * width + i * size, like)
+                        store(there + step * width + i * size, load(here + step * b_k + i * b_col, like))
 
 
 @kernel(inline=True)
@@ -154,7 +144,7 @@ def pack_rows(a, a_row, a_k, rows, tall, k, target, like, size):
                     copy_vector(count - i, here + i * size, there + i * size, like)
             else:
                 for i in range(count):
-                    copy_element(here + i * a_row, there + i * size, like)
+                    store(there + i * size, load(here + i * a_row, like))
             here += tall * a_row
             there += panel
     return size, stride

@@ -1,9 +1,9 @@
 """One parallel loop for all kernels that divide their work themselves.
 
-A kernel `share(*arguments, part, parts)` of integers does the share `part` of `parts` of a job.  `on_all_threads`
-runs one share on every thread.  It reaches the kernel by its address, so it is compiled once for all
-of them, and no kernel is compiled twice, alone and inside a parallel loop.  (A parallel loop costs Numba about a
-second to compile, and would hold copies of all it calls.)
+A kernel `share(*arguments, part, parts)` of integers does the share `part` of `parts` of a job.
+`on_all_threads` runs one share on every thread.  It reaches the kernel by its address, so it is compiled
+once for all of them, and no kernel is compiled twice, alone and inside a parallel loop.  (A parallel loop
+costs Numba about a second to compile, and would hold copies of all it calls.)
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
 from llvmlite import ir
 from numba import prange, types
 from numba.core import cgutils
@@ -73,6 +74,7 @@ def address_of(share: Any) -> Any:
     """What `on_all_threads` wants of a kernel: its address, compiling it where that was not done yet."""
     if not JIT:
         return share
+    numba.get_num_threads()  # starts the threads, and makes the function known that _thread_count calls
     share.compile(_INTEGERS)
     compiled = share.overloads[_INTEGERS]
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)

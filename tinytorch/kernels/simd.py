@@ -1,22 +1,13 @@
-"""Vector code that LLVM would not find by itself: the register tile of a matrix product, and its packing.
+"""Vectors and addresses inside kernels: what Numba does not offer, made with `numba.extending.intrinsic`.
 
-LLVM's vectoriser does not keep a tile of accumulators in registers, so the tile is written as explicit vector
-IR with `numba.extending.intrinsic`.  All intrinsics take addresses and strides in bytes as plain integers: any
-layout and alignment is read in place, and one compilation serves them all.
+Everything takes addresses and strides in bytes as plain integers, so that any layout and alignment is read in
+place and one compilation serves them all.  `like` is a number whose type says float32 or float64.
 
-`tile(rows, columns, a, a_row, a_k, b, b_k, start, start_row, c, c_row, k, floor)`
-    c[i, j] = max(start[i, j] + sum_k a[i, k] * b[k, j], floor), summed in the order of k, for
-    1 <= rows <= ROWS and 1 <= columns <= VECTORS * lanes.  The elements of `a` lie anywhere; a row of `b` is
-    contiguous and readable up to a whole vector; `start` and `c` are touched only within `columns`.
-    `floor` is -inf, or 0 for a ReLU, and its type says float32 or float64.  NaN stays NaN.
-`transpose(rows, columns, source, source_row, target, target_row, like)`
-    target[j, i] = source[i, j] for a block of at most lanes x lanes, through registers.
-`size_of(like)` bytes of the type of the number `like`: 4 or 8, known when compiling.
-`copy_vector(count, source, target, like)`
-    copies min(count, lanes) elements and fills the vector at `target` up with zeros.
-
-Every element sees the same chain of multiply-adds in whatever tile it falls, so the way a product is cut into
-tiles, and into shares of threads, does not change a bit of the result.
+`word(address)`: the integer there.
+`size_of(like)`: 4 or 8, known when compiling.
+`load(address, like)`, `store(address, number)`: one element.
+`copy_vector(count, source, target, like)`: copy min(count, lanes) elements, and zeros up to a whole vector.
+`prefetch(address)`: ask for a cache line; the address may lie outside of any array.
 
 With the JIT off plain-Python twins run, which read and write the same addresses through ctypes.
 """
@@ -25,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -36,7 +28,6 @@ from numba.extending import intrinsic
 
 from tinytorch.kernels._jit import JIT
 
-_BITS = {4: 32, 8: 64}
 _i1, _i8, _i32, _i64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 
 
@@ -52,306 +43,217 @@ def _vector_bytes_and_rows() -> tuple[int, int]:
 
 VECTOR_BYTES, ROWS = _vector_bytes_and_rows()
 VECTORS = 2
+PANEL = VECTORS * VECTOR_BYTES  # bytes of a row of the register tile
 
 
-class _Emitter:
-    """Vector types and the few operations on them that the functions below are made of."""
+def integer(value: int) -> ir.Constant:
+    """A 64-bit constant."""
+    return ir.Constant(_i64, value)
+
+
+def size_of_type(real: types.Type) -> int:
+    """Bytes of a Numba float type."""
+    return real.bitwidth // 8
+
+
+class Emitter:
+    """An IR builder for one float type, and the operations on vectors that kernels are made of.
+
+    Addresses may be integers or `i8` pointers; loads and stores assume no alignment.
+    """
 
     def __init__(self, builder: ir.IRBuilder, size: int):
-        self.builder, self.size, self.lanes = builder, size, VECTOR_BYTES // size
+        self.builder, self.lanes = builder, VECTOR_BYTES // size
         self.real = ir.FloatType() if size == 4 else ir.DoubleType()
         self.vector = ir.VectorType(self.real, self.lanes)
         self.mask = ir.VectorType(_i1, self.lanes)
-        self.suffix = f"v{self.lanes}f{_BITS[size]}"
+        self.suffix = f"v{self.lanes}f{8 * size}"
 
-    def function(self, name: str, result: ir.Type, *arguments: ir.Type) -> ir.Function:
+    def _function(self, name: str, result: ir.Type, *arguments: ir.Type) -> ir.Function:
         return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, arguments), name)
 
-    def at(self, address: ir.Value, offset: ir.Value | int = 0, kind: ir.Type | None = None) -> ir.Value:
-        """A pointer to `kind` (a vector, when not told) `offset` bytes after the i8 pointer `address`."""
-        if isinstance(offset, int):
-            offset = ir.Constant(_i64, offset)
-        pointer = self.builder.gep(address, [offset])
-        return self.builder.bitcast(pointer, (kind or self.vector).as_pointer())
+    def pointer(self, address: ir.Value) -> ir.Value:
+        """An `i8` pointer of an integer."""
+        return self.builder.inttoptr(address, _i8.as_pointer()) if address.type == _i64 else address
+
+    def byte(self, address: ir.Value, offset: ir.Value | int) -> ir.Value:
+        """The `i8` pointer `offset` bytes further."""
+        return self.builder.gep(
+            self.pointer(address), [integer(offset) if isinstance(offset, int) else offset]
+        )
+
+    def at(self, address: ir.Value, offset: ir.Value | int, kind: ir.Type | None = None) -> ir.Value:
+        """A pointer to a vector, or to `kind`, `offset` bytes further."""
+        return self.builder.bitcast(self.byte(address, offset), (kind or self.vector).as_pointer())
+
+    def rows(
+        self, address: ir.Value, stride: ir.Value, count: int, present: ir.Value | None = None
+    ) -> list[ir.Value]:
+        """Where `count` rows begin; those past the first `present` are the last of these again."""
+        indices = [integer(i) for i in range(count)]
+        if present is not None:
+            last = self.builder.sub(present, integer(1))
+            less = [self.builder.icmp_signed("<", i, last) for i in indices]
+            indices = [self.builder.select(yes, i, last) for yes, i in zip(less, indices, strict=True)]
+        return [self.byte(address, self.builder.mul(stride, i)) for i in indices]
+
+    def shuffle(self, x: ir.Value, y: ir.Value, order: list[int]) -> ir.Value:
+        """The lanes `order` of x followed by y."""
+        return self.builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(_i32, self.lanes), order))
 
     def splat(self, scalar: ir.Value) -> ir.Value:
-        kind = ir.VectorType(scalar.type, self.lanes)
-        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(_i32, 0))
-        everywhere = ir.Constant(ir.VectorType(_i32, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), everywhere)
+        """The vector with `scalar` in every lane."""
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, ir.Constant(_i32, 0))
+        return self.shuffle(first, undefined, [0] * self.lanes)
 
     def below(self, count: ir.Value) -> ir.Value:
         """The mask of the first `count` lanes: none when negative, all when there are more."""
-        most = ir.Constant(_i64, self.lanes)
+        most = integer(self.lanes)
         count = self.builder.select(self.builder.icmp_signed("<", count, most), count, most)
         lanes = ir.Constant(ir.VectorType(_i32, self.lanes), list(range(self.lanes)))
         return self.builder.icmp_signed("<", lanes, self.splat(self.builder.trunc(count, _i32)))
 
-    def load(self, pointer: ir.Value) -> ir.Value:
-        value = self.builder.load(pointer)
-        value.align = 1
-        return value
-
-    def store(self, value: ir.Value, pointer: ir.Value) -> None:
-        self.builder.store(value, pointer).align = 1
-
-    def masked_load(self, pointer: ir.Value, mask: ir.Value) -> ir.Value:
+    def load(self, pointer: ir.Value, mask: ir.Value | None = None) -> ir.Value:
+        """What lies at a typed pointer; with a mask, other lanes are zero and not touched in memory."""
+        if mask is None:
+            value = self.builder.load(pointer)
+            value.align = 1
+            return value
         name = f"llvm.masked.load.{self.suffix}.p0{self.suffix}"
-        read = self.function(name, self.vector, pointer.type, _i32, self.mask, self.vector)
+        read = self._function(name, self.vector, pointer.type, _i32, self.mask, self.vector)
         zeros = ir.Constant(self.vector, [0.0] * self.lanes)
         return self.builder.call(read, [pointer, ir.Constant(_i32, 1), mask, zeros])
 
-    def masked_store(self, value: ir.Value, pointer: ir.Value, mask: ir.Value) -> None:
+    def store(self, value: ir.Value, pointer: ir.Value, mask: ir.Value | None = None) -> None:
+        """Put `value`, or its lanes in the mask, at a typed pointer."""
+        if mask is None:
+            self.builder.store(value, pointer).align = 1
+            return
         name = f"llvm.masked.store.{self.suffix}.p0{self.suffix}"
-        write = self.function(name, ir.VoidType(), self.vector, pointer.type, _i32, self.mask)
+        write = self._function(name, ir.VoidType(), self.vector, pointer.type, _i32, self.mask)
         self.builder.call(write, [value, pointer, ir.Constant(_i32, 1), mask])
 
-    def multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-        """One fused instruction where the processor has it; SSE2 multiplies, then adds."""
-        fused = self.function(f"llvm.fmuladd.{self.suffix}", self.vector, *[self.vector] * 3)
-        return self.builder.call(fused, [x, y, z])
-
     def prefetch(self, pointer: ir.Value, level: int) -> None:
-        """Ask for the cache line at the i8 `pointer`, which may lie outside of any array."""
-        fetch = self.function("llvm.prefetch.p0i8", ir.VoidType(), pointer.type, _i32, _i32, _i32)
+        """Ask for the line at an `i8` pointer, possibly outside of any array, into a level of cache."""
+        fetch = self._function("llvm.prefetch.p0i8", ir.VoidType(), pointer.type, _i32, _i32, _i32)
         self.builder.call(fetch, [pointer, *(ir.Constant(_i32, x) for x in (0, 4 - level, 1))])
 
+    def multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        """x * y + z: one fused instruction where the processor has it; SSE2 multiplies, then adds."""
+        fused = self._function(f"llvm.fmuladd.{self.suffix}", self.vector, *[self.vector] * 3)
+        return self.builder.call(fused, [x, y, z])
 
-def _begin(module: ir.Module, name: str, arguments: list[ir.Type]) -> ir.Function:
-    """A function of its own, so that a kernel which uses it in several places holds it once."""
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    return function
+    def at_least(self, x: ir.Value, floor: ir.Value) -> ir.Value:
+        """max(x, floor), but NaN where x is NaN."""
+        lowest = self.splat(floor)
+        return self.builder.select(self.builder.fcmp_ordered("<", x, lowest), lowest, x)
 
+    def sum(self, x: ir.Value) -> ir.Value:
+        """The sum of the lanes, pairwise."""
+        width = self.lanes // 2
+        while width:
+            order = [(lane + width) % self.lanes for lane in range(self.lanes)]
+            x = self.builder.fadd(x, self.shuffle(x, x, order))
+            width //= 2
+        return self.builder.extract_element(x, ir.Constant(_i32, 0))
 
-def _tile_function(module: ir.Module, rows: int, vectors: int, size: int) -> ir.Function:
-    """The tile of exactly `rows` x `vectors` vectors; the last vector holds `tail` columns."""
-    name = f"tile_{rows}x{vectors}_f{_BITS[size]}"
-    if name in module.globals:
-        return module.globals[name]
-    real = ir.FloatType() if size == 4 else ir.DoubleType()
-    function = _begin(module, name, [_i64] * 11 + [real])
-    a, a_row, a_k, b, b_k, start, start_row, c, c_row, k, tail, floor = function.args
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    emit = _Emitter(builder, size)
-    pointer = _i8.as_pointer()
-    a, b, start, c = (builder.inttoptr(address, pointer) for address in (a, b, start, c))
-    mask = emit.below(tail)
+    def repeat(self, count: ir.Value, state: list[ir.Value], step: Callable) -> list[ir.Value]:
+        """Replace `state` by `step(*state)` `count` times, at least once; returns what it is in the end.
 
-    def rows_of(address: ir.Value, stride: ir.Value) -> list[ir.Value]:
-        return [builder.gep(address, [builder.mul(stride, ir.Constant(_i64, i))]) for i in range(rows)]
-
-    def vector_at(row: ir.Value, j: int) -> ir.Value:
-        return emit.at(row, j * VECTOR_BYTES)
-
-    begin = [
-        [emit.load(vector_at(row, j)) for j in range(vectors - 1)]
-        + [emit.masked_load(vector_at(row, vectors - 1), mask)]
-        for row in rows_of(start, start_row)
-    ]
-    for row in rows_of(c, c_row):  # the tile to the right is the next
-        for j in range(vectors):
-            emit.prefetch(builder.gep(row, [ir.Constant(_i64, (VECTORS + j) * VECTOR_BYTES)]), 1)
-    a_rows = rows_of(a, a_row)
-    entry, loop, done = builder.block, function.append_basic_block("k"), function.append_basic_block("end")
-    builder.branch(loop)
-
-    builder.position_at_end(loop)
-    left, along, b_at = builder.phi(_i64), builder.phi(_i64), builder.phi(pointer)
-    total = [[builder.phi(emit.vector) for _ in range(vectors)] for _ in range(rows)]
-    b_vectors = [emit.load(vector_at(b_at, j)) for j in range(vectors)]
-    result = []
-    for i in range(rows):
-        element = emit.splat(emit.load(emit.at(a_rows[i], along, emit.real)))
-        result.append([emit.multiply_add(element, b_vectors[j], total[i][j]) for j in range(vectors)])
-    left_next = builder.sub(left, ir.Constant(_i64, 1))
-    steps = [
-        (left, k, left_next),
-        (along, ir.Constant(_i64, 0), builder.add(along, a_k)),
-        (b_at, b, builder.gep(b_at, [b_k])),
-    ]
-    steps += [(total[i][j], begin[i][j], result[i][j]) for i in range(rows) for j in range(vectors)]
-    for phi, first, following in steps:
-        phi.add_incoming(first, entry)
-        phi.add_incoming(following, loop)
-    builder.cbranch(builder.icmp_signed(">", left_next, ir.Constant(_i64, 0)), loop, done)
-
-    builder.position_at_end(done)
-    lowest = emit.splat(floor)
-    for i, row in enumerate(rows_of(c, c_row)):
-        for j in range(vectors):
-            low = builder.fcmp_ordered("<", result[i][j], lowest)  # false for NaN: it passes through
-            value = builder.select(low, lowest, result[i][j])
-            if j < vectors - 1:
-                emit.store(value, vector_at(row, j))
-            else:
-                emit.masked_store(value, vector_at(row, j), mask)
-    builder.ret_void()
-    return function
-
-
-def _transpose_function(module: ir.Module, size: int) -> ir.Function:
-    """Rows past the last are read as copies of the last, columns past the last as zeros; all are stored."""
-    name = f"transpose_f{_BITS[size]}"
-    if name in module.globals:
-        return module.globals[name]
-    function = _begin(module, name, [_i64] * 6)
-    rows, columns, source, source_row, target, target_row = function.args
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    emit = _Emitter(builder, size)
-    lanes = emit.lanes
-    source, target = (builder.inttoptr(address, _i8.as_pointer()) for address in (source, target))
-    mask, last = emit.below(columns), builder.sub(rows, ir.Constant(_i64, 1))
-    lines = []
-    for i in range(lanes):
-        emit.prefetch(builder.gep(source, [builder.mul(source_row, ir.Constant(_i64, lanes + i))]), 2)
-        index = ir.Constant(_i64, i)
-        index = builder.select(builder.icmp_signed("<", index, rows), index, last)
-        lines.append(emit.masked_load(emit.at(source, builder.mul(index, source_row)), mask))
-    width = lanes // 2
-    while width:  # swap the off-diagonal quarters of every 2*width square
-        low = [lane if not lane & width else lane - width + lanes for lane in range(lanes)]
-        high = [lane + width if not lane & width else lane + lanes for lane in range(lanes)]
-        low, high = (ir.Constant(ir.VectorType(_i32, lanes), order) for order in (low, high))
-        for i in range(lanes):
-            if not i & width:
-                x, y = lines[i], lines[i + width]
-                lines[i], lines[i + width] = (
-                    builder.shuffle_vector(x, y, low),
-                    builder.shuffle_vector(x, y, high),
-                )
-        width //= 2
-    for i, line in enumerate(lines):
-        emit.store(line, emit.at(target, builder.mul(target_row, ir.Constant(_i64, i))))
-    builder.ret_void()
-    return function
-
-
-def _size(real: types.Type) -> int:
-    return real.bitwidth // 8
+        The test stands at the end, because LLVM would unroll a loop that begins with one, and lack
+        registers.
+        """
+        builder, before = self.builder, self.builder.block
+        body, done = builder.append_basic_block("body"), builder.append_basic_block("done")
+        builder.branch(body)
+        builder.position_at_end(body)
+        state = [count, *state]
+        phis = [builder.phi(value.type) for value in state]
+        following = [builder.sub(phis[0], integer(1)), *step(*phis[1:])]
+        for phi, first, value in zip(phis, state, following, strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(value, builder.block)
+        builder.cbranch(builder.icmp_signed(">", following[0], integer(0)), body, done)
+        builder.position_at_end(done)
+        return following[1:]
 
 
 if JIT:
 
     @intrinsic
-    def tile(_, rows, columns, a, a_row, a_k, b, b_k, start, start_row, c, c_row, k, floor):
-        size = _size(floor)
-
-        def codegen(context, builder, signature, arguments):
-            rows, columns, *places, k, floor = arguments
-            lanes = ir.Constant(_i64, VECTOR_BYTES // size)
-            one = ir.Constant(_i64, 1)
-            before = builder.sdiv(builder.sub(columns, one), lanes)  # vectors before the last
-            tail = builder.sub(columns, builder.mul(before, lanes))
-            which = builder.add(builder.mul(builder.sub(rows, one), ir.Constant(_i64, VECTORS)), before)
-            end = builder.append_basic_block("tile_end")
-            choice = builder.switch(which, end)
-            for case in range(ROWS * VECTORS):
-                function = _tile_function(builder.module, case // VECTORS + 1, case % VECTORS + 1, size)
-                block = builder.append_basic_block("tile_case")
-                choice.add_case(case, block)
-                builder.position_at_end(block)
-                builder.call(function, [*places, k, tail, floor])
-                builder.branch(end)
-            builder.position_at_end(end)
-            return context.get_dummy_value()
-
-        return types.void(*[types.intp] * 12, floor), codegen
-
-    @intrinsic
-    def transpose(_, rows, columns, source, source_row, target, target_row, like):
-        def codegen(context, builder, signature, arguments):
-            builder.call(_transpose_function(builder.module, _size(like)), arguments[:-1])
-            return context.get_dummy_value()
-
-        return types.void(*[types.intp] * 6, like), codegen
-
-    @intrinsic
-    def copy_vector(_, count, source, target, like):
-        def codegen(context, builder, signature, arguments):
-            count, source, target, _ = arguments
-            emit = _Emitter(builder, _size(like))
-            source, target = (builder.inttoptr(address, _i8.as_pointer()) for address in (source, target))
-            emit.store(emit.masked_load(emit.at(source), emit.below(count)), emit.at(target))
-            return context.get_dummy_value()
-
-        return types.void(types.intp, types.intp, types.intp, like), codegen
-
-    @intrinsic
-    def copy_element(_, source, target, like):
-        def codegen(context, builder, signature, arguments):
-            source, target, _ = arguments
-            emit = _Emitter(builder, _size(like))
-            source, target = (
-                builder.inttoptr(address, emit.real.as_pointer()) for address in (source, target)
-            )
-            emit.store(emit.load(source), target)
-            return context.get_dummy_value()
-
-        return types.void(types.intp, types.intp, like), codegen
-
-    @intrinsic
-    def prefetch(_, address):
-        def codegen(context, builder, signature, arguments):
-            _Emitter(builder, 4).prefetch(builder.inttoptr(arguments[0], _i8.as_pointer()), 2)
-            return context.get_dummy_value()
-
-        return types.void(types.intp), codegen
-
-    @intrinsic
-    def size_of(_, like):
-        size = _size(like)
-        return types.intp(like), lambda context, builder, signature, arguments: ir.Constant(_i64, size)
-
-    @intrinsic
-    def word(_, address):
+    def word(_, address):  # noqa: D103
         def codegen(context, builder, signature, arguments):
             return builder.load(builder.inttoptr(arguments[0], _i64.as_pointer()))
 
         return types.int64(types.intp), codegen
 
+    @intrinsic
+    def size_of(_, like):  # noqa: D103
+        size = size_of_type(like)
+        return types.intp(like), lambda context, builder, signature, arguments: integer(size)
+
+    @intrinsic
+    def load(_, address, like):  # noqa: D103
+        def codegen(context, builder, signature, arguments):
+            emit = Emitter(builder, size_of_type(like))
+            return emit.load(emit.at(arguments[0], 0, emit.real))
+
+        return like(types.intp, like), codegen
+
+    @intrinsic
+    def store(_, address, number):  # noqa: D103
+        def codegen(context, builder, signature, arguments):
+            emit = Emitter(builder, size_of_type(number))
+            emit.store(arguments[1], emit.at(arguments[0], 0, emit.real))
+            return context.get_dummy_value()
+
+        return types.void(types.intp, number), codegen
+
+    @intrinsic
+    def copy_vector(_, count, source, target, like):  # noqa: D103
+        def codegen(context, builder, signature, arguments):
+            count, source, target, _ = arguments
+            emit = Emitter(builder, size_of_type(like))
+            emit.store(emit.load(emit.at(source, 0), emit.below(count)), emit.at(target, 0))
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp, like), codegen
+
+    @intrinsic
+    def prefetch(_, address):  # noqa: D103
+        def codegen(context, builder, signature, arguments):
+            emit = Emitter(builder, 4)
+            emit.prefetch(emit.pointer(arguments[0]), 2)
+            return context.get_dummy_value()
+
+        return types.void(types.intp), codegen
+
 else:
 
-    def _elements(address: int, count: int, like: np.floating) -> np.ndarray:
-        raw = (ctypes.c_char * (count * like.itemsize)).from_address(address)
-        return np.frombuffer(raw, like.dtype)
+    def word(address: int) -> int:  # noqa: D103
+        return ctypes.c_int64.from_address(address).value
 
-    def tile(
-        rows: int, columns: int, a: int, a_row: int, a_k: int, b: int, b_k: int,
-        start: int, start_row: int, c: int, c_row: int, k: int, floor: Any,
-    ) -> None:  # fmt: skip
-        for i in range(rows):
-            total = _elements(start + i * start_row, columns, floor).copy()
-            for step in range(k):
-                element = _elements(a + i * a_row + step * a_k, 1, floor)
-                total += element * _elements(b + step * b_k, columns, floor)
-            total[total < floor] = floor
-            _elements(c + i * c_row, columns, floor)[:] = total
+    def size_of(like: Any) -> int:  # noqa: D103
+        return like.itemsize
 
-    def transpose(
-        rows: int, columns: int, source: int, source_row: int, target: int, target_row: int, like: Any
-    ) -> None:
+    def load(address: int, like: Any) -> Any:  # noqa: D103
+        return elements(address, 1, like)[0]
+
+    def store(address: int, number: Any) -> None:  # noqa: D103
+        elements(address, 1, number)[:] = number
+
+    def copy_vector(count: int, source: int, target: int, like: Any) -> None:  # noqa: D103
         lanes = VECTOR_BYTES // like.itemsize
-        block = np.zeros((lanes, lanes), like.dtype)
-        for i in range(lanes):
-            block[i, :columns] = _elements(source + min(i, rows - 1) * source_row, columns, like)
-        for i in range(lanes):
-            _elements(target + i * target_row, lanes, like)[:] = block[:, i]
-
-    def copy_vector(count: int, source: int, target: int, like: Any) -> None:
-        line = _elements(target, VECTOR_BYTES // like.itemsize, like)
+        line, count = elements(target, lanes, like), max(0, min(count, lanes))
         line[:] = 0
-        line[:count] = _elements(source, min(count, len(line)), like)
-
-    def copy_element(source: int, target: int, like: Any) -> None:
-        _elements(target, 1, like)[:] = _elements(source, 1, like)
+        line[:count] = elements(source, count, like)
 
     def prefetch(address: int) -> None:
         """Nothing to do in Python."""
 
-    def size_of(like: Any) -> int:
-        return like.itemsize
 
-    def word(address: int) -> int:
-        return ctypes.c_int64.from_address(address).value
+def elements(address: int, count: int, like: np.floating) -> np.ndarray:
+    """`count` elements at an address as an array: how the plain-Python twins see memory."""
+    raw = (ctypes.c_char * (count * like.itemsize)).from_address(address)
+    return np.frombuffer(raw, like.dtype)
