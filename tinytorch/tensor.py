@@ -16,6 +16,7 @@ from tinytorch.autograd.registry import Node, call_site, new_tensor
 from tinytorch.tensor_methods import TensorMethods
 
 _hook_keys = itertools.count()
+_WRITABLE_VIEWS = ("slice", "reshape", "permute")  # through which a recorded change can reach the base
 # The last array that left a graph through `.data` or `.numpy()`, weakly, and how: see `_origin_of`.
 _last_data_read: tuple[Any, tuple[str, str]] | None = None
 
@@ -42,6 +43,7 @@ class Tensor(TensorMethods):
     _counter: list[int] | None = None  # [in-place changes, of which recorded], shared by all views
     _base: Tensor | None = None
     _seen: int = 0  # recorded changes of the base when this view was taken
+    _taken: tuple[Tensor, Any, dict] | None = None  # of a view: from which tensor, by which op
     _cut: tuple[str, str] | None = None  # where a graph that led here ended
     _hooks: dict[int, Callable] | None = None
 
@@ -284,11 +286,28 @@ class Tensor(TensorMethods):
         self._check_in_place(name, recorded=node is not None)
         if node is not None and node.saved:
             self._leave_old_values(node.saved)
+        if node is not None and self._taken is not None:
+            return self._change_source(result, name)
         self._write(lambda data: np.copyto(data, result._data, casting="same_kind"))
         if node is not None:
             self._node, self.requires_grad = node, True
             assert self._counter is not None  # _write has counted
             self._counter[1] += 1
+        return self
+
+    def _change_source(self, result: Tensor, name: str) -> Tensor:
+        """A recorded change of `x[index]` is a change of x, of which this tensor is then the view again."""
+        assert self._taken is not None
+        source, op, params = self._taken
+        if op.name == "slice":
+            source[params["index"]] = result
+        elif op.name == "reshape":
+            source._become(result.reshape(source.shape), name)
+        else:
+            back = np.argsort([d % source.ndim for d in params["dims"]])
+            source._become(result.permute(*back.tolist()), name)
+        again = op(source, **params)
+        self._node, self.requires_grad, self._seen = again._node, True, again._seen
         return self
 
     def _leave_old_values(self, saved: dict[int, tuple[Any, int]]) -> None:
@@ -311,10 +330,10 @@ class Tensor(TensorMethods):
                 f"{name}: a leaf that requires a gradient cannot be changed in place while gradients are "
                 "recorded. Do it inside `with no_grad():`, or use the out-of-place operation."
             )
-        if recorded and self._base is not None:
+        if recorded and self._taken is not None and self._taken[1].name not in _WRITABLE_VIEWS:
             raise RuntimeError(
-                f"{name}: this tensor is a view, and the graph cannot record a change to its base through it."
-                " Assign to the base instead: base[index] = base[index] + ..."
+                f"{name}: this tensor is a view made by '{self._taken[1].name}', and the graph cannot record "
+                "a change to its base through it. Change the base, or slices of it: base[index] += ..."
             )
 
     def __setitem__(self, index: Any, value: Any) -> None:

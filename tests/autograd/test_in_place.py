@@ -103,11 +103,51 @@ def test_assignment_into_a_constant_makes_it_part_of_the_graph():
     assert v.grad.tolist() == [4.0]
 
 
-def test_a_recorded_change_through_a_view_is_refused():
-    y = leaf(1.0, 2.0) * 1.0
+def test_a_recorded_change_through_a_view_reaches_its_base():
+    x, w = leaf(1.0, 2.0), leaf(10.0)
+    y = x * 3.0
+    y[1] += w[0]
     view = y[:1]
-    with pytest.raises(RuntimeError, match=r"this tensor is a view.*Assign to the base"):
-        view += leaf(1.0)
+    view *= w
+    assert y.tolist() == [30.0, 16.0]
+    assert view.tolist() == [30.0]
+    (y * tt.Tensor(np.array([1.0, 100.0]))).sum().backward()
+    assert x.grad.tolist() == [30.0, 300.0]
+    assert w.grad.tolist() == [103.0]
+
+
+def test_a_recorded_change_through_a_chain_of_views():
+    x, w = tt.Tensor(np.ones((2, 3)), requires_grad=True), leaf(5.0)
+    y = x * 2.0
+    y.transpose(0, 1)[1].reshape(2, 1)[0].mul_(w)
+    expected = np.full((2, 3), 2.0)
+    expected[0, 1] = 10.0
+    assert y.tolist() == expected.tolist()
+    y.sum().backward()
+    assert x.grad.tolist() == expected.tolist()
+    assert w.grad.tolist() == [2.0]
+
+
+def test_a_change_through_a_view_makes_a_constant_part_of_the_graph():
+    buffer, w = tt.Tensor(np.zeros(3)), leaf(2.0)
+    buffer[1:2].add_(w * w)
+    buffer.sum().backward()
+    assert w.grad.tolist() == [4.0]
+
+
+def test_a_recorded_change_through_repeated_memory_is_refused():
+    stretched = (leaf(1.0) * 1.0).expand(3)
+    with pytest.raises(RuntimeError, match=r"a view made by 'expand'.*base\[index\] \+= "):
+        stretched += 1.0
+
+
+def test_a_recorded_change_through_a_view_of_a_leaf_is_refused():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(RuntimeError, match="a leaf that requires a gradient cannot be changed in place"):
+        x[0].add_(1.0)
+    with tt.no_grad():
+        x[0].add_(1.0)
+    assert x.tolist() == [2.0, 2.0]
 
 
 def test_a_view_from_before_a_recorded_change_is_refused():

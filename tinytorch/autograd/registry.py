@@ -270,7 +270,7 @@ def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
         if source._counter is None:
             source._counter = [0, 0]
         result._counter, result._base = source._counter, source if source._base is None else source._base
-        result._seen = source._counter[1]
+        result._seen, result._taken = source._counter[1], (source, op, params)
     for t in inputs:
         if t is not None and t.requires_grad:
             if not modes.grad:
