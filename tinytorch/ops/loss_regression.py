@@ -141,7 +141,7 @@ def _difference(name: str, x: Any, target: Any, reduction: str) -> Any:
     x, target = as_tensors(sub, (x, target))
     check_reduction(name, reduction)
     check_same_shape(name, x._data, target._data, reduction)
-    return x - target
+    return x - target.to(x.dtype)
 
 
 def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
