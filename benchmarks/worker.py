@@ -69,9 +69,9 @@ def peak_mib(step: Step) -> float:
 
 def peak_gflops() -> float:
     """The micro-kernel alone, operands in L1: what this machine can do, now."""
-    from tinytorch.kernels import simd
+    from tinytorch.kernels.peak import peak
 
-    return simd.peak()
+    return peak()
 
 
 def answer(request: dict[str, Any], framework: str, steps: dict[str, Step]) -> Any:

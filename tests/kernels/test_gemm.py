@@ -17,6 +17,7 @@ from tests.kernels.layouts import LAYOUTS as COMMON
 from tests.kernels.layouts import lay_out as lay_out_common
 from tinytorch.kernels import gemm as lib
 from tinytorch.kernels.parallel import ASK
+from tinytorch.kernels.peak import peak
 from tinytorch.kernels.simd import ROWS, VECTOR_BYTES
 
 AWKWARD = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40)
@@ -320,3 +321,7 @@ def test_the_vectors_of_other_processors(features, vector_bytes, tmp_path):
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_peak_is_that_of_a_processor():
+    assert 0.1 < peak(seconds=0.01) < 1e5
