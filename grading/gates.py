@@ -179,14 +179,14 @@ def loss_fell(run: Run, milestone: Milestone) -> None:
 def movement(before: np.ndarray, after: np.ndarray) -> float:
     """How far training carried a weight, as a share of its length.
 
-    Weight decay alone shrinks a weight without any gradient, so what is parallel to `before` does not count;
-    of a single number nothing else would be left, and there it does.
+    Weight decay alone shrinks a weight without any gradient, so shrinking in its own direction does not
+    count; except for a single number, which has no other direction.
     """
     before, after = before.astype(np.float64).ravel(), after.astype(np.float64).ravel()
     length = np.linalg.norm(before)
     if length == 0:
         return float(np.linalg.norm(after))
-    share = before @ after / length**2 if before.size > 1 else 1.0
+    share = min(max(before @ after / length**2, 0.0), 1.0) if before.size > 1 else 1.0
     return float(np.linalg.norm(after - share * before) / length)
 
 

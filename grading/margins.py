@@ -61,7 +61,8 @@ def over_seeds(milestone: Milestone, seeds: range) -> tuple[str, bool]:
             rows.append(measure(milestone, run, exam))
         except gates.NotMet as error:
             failures += 1
-            print(f"seed {seed}: {error}", file=sys.stderr)
+            first, *rest = str(error).splitlines()
+            print(f"seed {seed}: {' … '.join([first, *rest[-1:]])}", file=sys.stderr)
     if not rows:
         return f"# {milestone.name}: no seed passed", False
     worst = {key: WORST.get(key, max)(row[key] for row in rows) for key in rows[0]}
