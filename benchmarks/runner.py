@@ -87,11 +87,11 @@ class Runner:
                         raise
                     self.say(f"{workload.name}: {framework} failed, left out:\n{error}")
                     del times[framework]
-        peak_mib = (
-            self.worker(OURS).ask(do="memory", workload=workload.name) if workload.measures_memory else None
-        )
         for framework in times:
             self.worker(framework).ask(do="forget", workload=workload.name)
+        peak_mib = None
+        if workload.measures_memory:
+            peak_mib = self.worker(OURS).ask(do="memory", workload=workload.name)
         return row(workload, times, peaks, peak_mib)
 
 

@@ -57,8 +57,9 @@ def median_ms(step: Step, slow: bool) -> float:
 
 
 def peak_mib(prepare: Callable[[], Step]) -> float:
-    """Peak of all that preparing the work and three steps of it allocate, by memray, in MiB; kernels are warm."""
+    """Peak of what preparing the work and three steps of it allocate, by memray, in MiB; kernels are warm."""
     import memray
+
     import tinytorch
 
     gc.collect()

@@ -23,7 +23,7 @@ class Workload:
     """`variants[framework]()` prepares the work in the worker's own process and returns the step to be timed.
 
     flops: floating point operations of one step, where a rate makes sense.
-    measures_memory: also report the peak of one step's allocations (ours only).
+    measures_memory: also report the peak of what the preparation and three steps allocate (ours only).
     slow: a step of seconds, of which few are run.
     """
 
