@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 
 from tinytorch.autograd.registry import Node, Refusal, Sample, op
+from tinytorch.kernels import elementwise
 from tinytorch.kernels import loss as kernels
+from tinytorch.kernels import reduce as sums
 from tinytorch.ops.common import Array
 from tinytorch.ops.loss_regression import check_reduction, check_same_shape, reduce_losses
+
+# Keeps the gradient finite where a probability is 0 or 1: PyTorch's number, a float32 in every dtype.
+_LEAST_VARIANCE = float(np.float32(1e-12))
 
 
 def _check_binary(name: str, x: Array, target: Array, reduction: str) -> Array:
@@ -205,16 +210,21 @@ def bce_with_logits(
 
 
 def _probabilities(s: Any) -> list[Sample]:
+    p, t = s(5, 3, low=0.05, high=0.95), s(5, 3, low=0.0, high=1.0)
+    sure = np.array([0.0, 0.0, 1.0, 1.0], s.dtype)
     return [
-        Sample(s(5, 3, low=0.05, high=0.95), s(5, 3, low=0.0, high=1.0)),
+        Sample(p, t),
+        Sample(p, t, reduction="sum"),
+        Sample(p, t, reduction="none"),
         Sample(s(3, low=0.1, high=0.9), s(3, low=0.0)),
+        Sample(sure, np.array([0.0, 1.0, 0.0, 1.0], s.dtype), smooth=False),
     ]
 
 
 @op(
     name="binary_cross_entropy",
     saves=(0, 1),
-    cost=lambda p, t, out: 6 * p.size,
+    cost=lambda p, t, out, **_: 6 * p.size,
     samples=_probabilities,
     refuses=lambda s: [
         *_bad_targets("binary_cross_entropy")(s),
@@ -224,39 +234,101 @@ def _probabilities(s: Any) -> list[Sample]:
             ValueError,
             r"expected probabilities from 0 to 1, got 1.5 at position \(1,\).*bce_with_logits",
         ),
+        Refusal((s(0), s(0)), {}, ValueError, r"binary_cross_entropy: the batch is empty, got shape \(0,\)"),
     ],
-    reference=lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)),
-    oracle=lambda torch, p, t: torch.nn.functional.binary_cross_entropy(p, t, reduction="none"),
+    reference=lambda p, t, reduction="mean": _naive_bce(p, t, reduction),
+    oracle=lambda torch, p, t, reduction="mean": torch.nn.functional.binary_cross_entropy(
+        p, t, reduction=reduction
+    ),
 )
-def bce_losses(p: Array, target: Array, /) -> Array:
-    """`-(t * log(p) + (1 - t) * log(1 - p))`, elementwise, with logarithms not below -100."""
-    if p.size and not (p.min() >= 0 and p.max() <= 1):
-        place = tuple(int(i) for i in np.argwhere(~((p >= 0) & (p <= 1)))[0])
-        raise ValueError(
-            f"binary_cross_entropy: expected probabilities from 0 to 1, got {p[place]} at position {place}. "
-            "For scores that were not through a sigmoid, use bce_with_logits."
-        )
-    target = _check_binary("binary_cross_entropy", p, target, "none")
-    with np.errstate(divide="ignore"):
-        yes, no = np.maximum(np.log(p), -100), np.maximum(np.log1p(-p), -100)
-    return np.asarray(-(target * yes + (1 - target) * no))
+def bce_of_probabilities(p: Array, target: Array, /, reduction: str = "mean") -> Array:
+    """`-(t * log(p) + (1 - t) * log(1 - p))`, with logarithms not below -100, reduced."""
+    target = _check_binary("binary_cross_entropy", p, target, reduction)
+    losses, other = elementwise.log(p), elementwise.log1p(-p)
+    np.maximum(losses, -100, out=losses)
+    np.maximum(other, -100, out=other)
+    losses *= target
+    other *= 1 - target
+    losses += other
+    np.negative(losses, out=losses)
+    if reduction == "none":
+        loss = losses
+    else:
+        loss = sums.mean(losses) if reduction == "mean" else sums.sum(losses)
+    if np.isnan(
+        loss
+    ).any():  # a logarithm of what is no probability: cheaper to notice here than to look first
+        _refuse_probabilities(p)
+    return loss
 
 
-@bce_losses.gradient
+def _refuse_probabilities(p: Array) -> None:
+    place = tuple(int(i) for i in np.argwhere(~((p >= 0) & (p <= 1)))[0])
+    raise ValueError(
+        f"binary_cross_entropy: expected probabilities from 0 to 1, got {p[place]} at position {place}. "
+        "For scores that were not through a sigmoid, use bce_with_logits."
+    )
+
+
+@bce_of_probabilities.gradient
 def _(ctx: Node, g: Any) -> Any:
-    p, target = ctx[0], ctx[1]
-    to_p = g * (p - target) / (p * (1.0 - p)).clip(1e-12) if ctx.needs[0] else None
+    p, target, reduction = ctx[0], ctx[1], ctx.params.get("reduction", "mean")
+    to_p = bce_of_probabilities_grad(g, p, target, reduction=reduction) if ctx.needs[0] else None
     to_target = None
     if ctx.needs[1]:
-        to_target = g * ((1.0 - p).log().clip(-100.0) - p.log().clip(-100.0))
+        to_target = _factor(g, None, p, reduction) * ((1.0 - p).log() - p.log())
     return to_p, to_target
+
+
+@op(
+    saves=(0, 1, 2),
+    cost=lambda g, p, t, out, **_: 5 * p.size,
+    samples=lambda s: [
+        Sample(s(*(p.args[0].shape if p.params.get("reduction") == "none" else ())), *p.args, **p.params)
+        for p in _probabilities(s)[:-1]
+    ],
+    reference=lambda g, p, t, reduction="mean": (
+        g * (p - t) / (p * (1 - p)) / (p.size if reduction == "mean" else 1)
+    ),
+)
+def bce_of_probabilities_grad(g: Array, p: Array, target: Array, /, reduction: str = "mean") -> Array:
+    """`g * (p - t) / (p * (1 - p))`, divided by the number of elements for a mean."""
+    slope = p - target
+    variance = 1 - p
+    variance *= p
+    np.maximum(variance, _LEAST_VARIANCE, out=variance)
+    slope /= variance
+    slope *= g / p.size if reduction == "mean" else g
+    return slope.astype(p.dtype, copy=False)
+
+
+@bce_of_probabilities_grad.gradient
+def _(ctx: Node, h: Any) -> Any:
+    g, p, target = ctx[0], ctx[1], ctx[2]
+    h = _factor(h, None, p, ctx.params.get("reduction", "mean"))
+    variance = (p * (1.0 - p)).clip(_LEAST_VARIANCE)
+    slope = (p - target) / variance
+    to_g = h * slope if ctx.needs[0] else None
+    to_p = h * g * (1.0 - slope * (1.0 - p * 2.0)) / variance if ctx.needs[1] else None
+    return to_g, to_p, -h * g / variance if ctx.needs[2] else None
+
+
+def _naive_bce(p: Array, t: Array, reduction: str) -> Array:
+    with np.errstate(divide="ignore"):
+        losses = -(t * np.maximum(np.log(p), -100) + (1 - t) * np.maximum(np.log(1 - p), -100))
+    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
 def binary_cross_entropy(p: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """Binary cross-entropy of probabilities against targets from 0 to 1, of the same shape.
 
-    For scores before a sigmoid `bce_with_logits` is faster and exact for large ones.
+    For scores before a sigmoid `bce_with_logits` is faster, and exact for large ones.
+
+    >>> import tinytorch as tt
+    >>> tt.binary_cross_entropy(tt.tensor([0.5, 1.0]), tt.tensor([1.0, 1.0]))
+    tensor(0.3466)
     """
-    check_reduction("binary_cross_entropy", reduction)
-    losses = bce_losses(p, target)
-    return reduce_losses("binary_cross_entropy", losses if weight is None else losses * weight, reduction)
+    if weight is None:
+        return bce_of_probabilities(p, target, reduction=reduction)
+    losses = bce_of_probabilities(p, target, reduction="none") * weight
+    return reduce_losses("binary_cross_entropy", losses, reduction)
