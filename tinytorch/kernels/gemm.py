@@ -43,8 +43,8 @@ DIRECT_ROWS = 48  # with fewer rows of c, packing b costs more than it gains
 DIRECT_COLUMNS = 128  # with fewer columns of c, packing a costs more than it gains
 IN_PLACE_A = 1 << 18  # bytes from the first to the last row of a transposed block of a that is not packed
 IN_PLACE_B = 5 << 17  # the same of b
-FLAT_ROWS = 16  # with fewer rows of c, transposing b costs more than dot products along k
-FLAT_DEPTH = 64  # if there are as many elements to sum
+FLAT_ROWS = 32  # up to so many rows of c, dot products along k cost less than transposing b,
+FLAT_DEPTH = 16  # if they have so many times more elements than there are rows
 PARALLEL_WORK = 200_000  # multiply-adds from which two threads beat one
 
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -94,7 +94,7 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
 
     # How: along k where both operands lie along it and c is flat, else by tiles of packed or unpacked panels.
     flat = a_k == size and b_k == size and (b_col != size or n == 1)
-    flat = flat and (m == 1 or (m < FLAT_ROWS and k >= FLAT_DEPTH))
+    flat = flat and (m == 1 or (m <= FLAT_ROWS and k >= FLAT_DEPTH * m))
     kc = rounded(_even(k, DEPTH // size), lanes)
     if a_k == size:  # rows a page apart would all fall on the same few sets of the first-level cache
         group, pack_a = 1, a_row % 4096 == 0
