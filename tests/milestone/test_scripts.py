@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 
@@ -79,3 +80,14 @@ def test_pretrained_mnist_reads_the_test_images(run):
     assert done.code == 0
     assert done.result["value"] >= 0.98
     assert done.result["params"] == 109_386
+
+
+def test_the_table_of_measurements_is_made_by_a_program():
+    measured = runpy.run_path(str(ROOT / "milestones" / "measured.py"))
+    readme = (ROOT / "milestones" / "README.md").read_text()
+    assert readme.count(measured["BEGIN"]) == readme.count(measured["END"]) == 1
+    assert set(measured["SCRIPTS"]) == {f"{folder}/{script}.py" for script, folder in SCRIPTS.items()}
+    row = measured["measure"]("01_1957_perceptron/perceptron_trained.py", 1)
+    assert len(row) == len(measured["HEADINGS"])
+    assert row[:2] == ["`perceptron_trained.py`", "two_gaussians"]
+    assert row[6] == "3"
