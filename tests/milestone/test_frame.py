@@ -178,7 +178,7 @@ def test_pretrained_weights_pass_without_training(run):
         result = done.result
         assert done.code == 0
         assert (result["epochs"], result["history"], result["train_seconds"]) == (0, [], 0.0)
-        assert result["value"] == pytest.approx(done.details["weights"]["accuracy"], abs=1e-4)
+        assert result["value"] == pytest.approx(done.details["weights"]["accuracy"], abs=0.003)
         assert "--save-weights" in done.details["weights"]["command"]
 
 

@@ -211,7 +211,7 @@ class Report(Watcher):
         m = self.milestone
         table = Table(
             box=SIMPLE_HEAD,
-            title=f"Scaling, {m.scaling_epochs} epochs each",
+            title=f"Scaling, {m.scaling_epochs} epoch{'s' if m.scaling_epochs > 1 else ''} each",
             title_justify="left",
             title_style="bold",
         )
