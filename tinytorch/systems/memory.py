@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import tracemalloc
 
@@ -30,7 +29,6 @@ class peak_memory:
     bytes: int = 0
 
     def __enter__(self) -> peak_memory:
-        gc.collect()
         memory.empty_cache()
         self._nested = tracemalloc.is_tracing()
         if not self._nested:
