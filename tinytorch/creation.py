@@ -67,7 +67,12 @@ def _values(data: Any) -> Any:
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """`data` as a tensor that shares its memory where it can; a tensor of that dtype is returned as it is."""
+    """`data` as a tensor that shares its memory where it can; a tensor of that dtype is returned as it is.
+
+    >>> import tinytorch as tt
+    >>> tt.as_tensor([1.0, 2.0])
+    tensor([1., 2.])
+    """
     check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(as_dtype(dtype))
@@ -127,12 +132,22 @@ def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: An
 
 
 def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    """Ones of a shape, float32 unless said otherwise."""
+    """Ones of a shape, float32 unless said otherwise.
+
+    >>> import tinytorch as tt
+    >>> tt.ones(2)
+    tensor([1., 1.])
+    """
     return _filled("ones", size, 1, dtype, requires_grad, device)
 
 
 def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    """A tensor whose elements are whatever was in memory."""
+    """A tensor whose elements are whatever was in memory.
+
+    >>> import tinytorch as tt
+    >>> tt.empty(2, 3).shape
+    (2, 3)
+    """
     dtype = float32 if dtype is None else as_dtype(dtype)
     return _made(np.empty(sizes("empty", size), dtype), requires_grad, device)
 
@@ -152,22 +167,42 @@ def full(
 
 
 def zeros_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of the shape and dtype of `x`."""
+    """Zeros of the shape and dtype of `x`.
+
+    >>> import tinytorch as tt
+    >>> tt.zeros_like(tt.ones(2))
+    tensor([0., 0.])
+    """
     return zeros(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def ones_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of the shape and dtype of `x`."""
+    """Ones of the shape and dtype of `x`.
+
+    >>> import tinytorch as tt
+    >>> tt.ones_like(tt.zeros(2))
+    tensor([1., 1.])
+    """
     return ones(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def empty_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """An uninitialised tensor of the shape and dtype of `x`."""
+    """An uninitialised tensor of the shape and dtype of `x`.
+
+    >>> import tinytorch as tt
+    >>> tt.empty_like(tt.zeros(2, 3)).shape
+    (2, 3)
+    """
     return empty(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def full_like(x: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """One value everywhere, in the shape and dtype of `x`."""
+    """One value everywhere, in the shape and dtype of `x`.
+
+    >>> import tinytorch as tt
+    >>> tt.full_like(tt.zeros(2), 7.0)
+    tensor([7., 7.])
+    """
     return full(x.shape, fill_value, x.dtype if dtype is None else dtype, requires_grad)
 
 
@@ -211,12 +246,23 @@ def linspace(
 def eye(
     n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
-    """Ones on the diagonal of an (n, m) matrix (default: square), zeros elsewhere."""
+    """Ones on the diagonal of an (n, m) matrix (default: square), zeros elsewhere.
+
+    >>> import tinytorch as tt
+    >>> tt.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
     return _made(np.eye(n, m, dtype=float32 if dtype is None else as_dtype(dtype)), requires_grad, device)
 
 
 def meshgrid(*tensors: Any, indexing: Literal["ij", "xy"] = "ij") -> tuple[Tensor, ...]:
-    """The coordinates of a grid: for each of the 1-d tensors one tensor of the shape of the grid."""
+    """The coordinates of a grid: for each of the 1-d tensors one tensor of the shape of the grid.
+
+    >>> import tinytorch as tt
+    >>> [grid.tolist() for grid in tt.meshgrid(tt.arange(2), tt.arange(2))]
+    [[[0, 0], [1, 1]], [[0, 1], [0, 1]]]
+    """
     vectors = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     arrays = np.meshgrid(*(as_tensor(v)._data for v in vectors), indexing=indexing)
     return tuple(_made(np.ascontiguousarray(a)) for a in arrays)
@@ -256,24 +302,44 @@ def randn(
     requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
-    """Random numbers from the normal distribution with mean 0 and variance 1."""
+    """Random numbers from the normal distribution with mean 0 and variance 1.
+
+    >>> import tinytorch as tt
+    >>> tt.randn(2, 3).shape
+    (2, 3)
+    """
     return _made(
         random.normal(sizes("randn", size), _float("randn", dtype), generator), requires_grad, device
     )
 
 
 def rand_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """`rand` in the shape and dtype of `x`."""
+    """`rand` in the shape and dtype of `x`.
+
+    >>> import tinytorch as tt
+    >>> tt.rand_like(tt.zeros(2, 3)).shape
+    (2, 3)
+    """
     return rand(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def randn_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """`randn` in the shape and dtype of `x`."""
+    """`randn` in the shape and dtype of `x`.
+
+    >>> import tinytorch as tt
+    >>> tt.randn_like(tt.zeros(2, 3)).shape
+    (2, 3)
+    """
     return randn(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def normal(mean: float, std: float, size: Any, generator: Generator | None = None) -> Tensor:
-    """Random numbers from the normal distribution with that mean and standard deviation."""
+    """Random numbers from the normal distribution with that mean and standard deviation.
+
+    >>> import tinytorch as tt
+    >>> tt.normal(5.0, 0.1, (2, 3)).shape
+    (2, 3)
+    """
     if std < 0:
         raise ValueError(f"normal: expected a standard deviation not below 0, got {std}")
     return _made(
@@ -318,7 +384,12 @@ def randperm(n: int, generator: Generator | None = None, dtype: Any = None, devi
 
 
 def bernoulli(p: Any, generator: Generator | None = None) -> Tensor:
-    """1 with probability `p`, else 0, for each element of the tensor `p`."""
+    """1 with probability `p`, else 0, for each element of the tensor `p`.
+
+    >>> import tinytorch as tt
+    >>> tt.bernoulli(tt.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
     chances = as_tensor(p)._data
     if chances.dtype.kind != "f":
         raise TypeError(f"bernoulli: expected floating point probabilities, got {chances.dtype}")
@@ -366,21 +437,41 @@ def multinomial(
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether `value` is a tensor."""
+    """Whether `value` is a tensor.
+
+    >>> import tinytorch as tt
+    >>> tt.is_tensor(tt.ones(2))
+    True
+    """
     return isinstance(value, Tensor)
 
 
 def equal(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors have the same shape and the same elements."""
+    """Whether two tensors have the same shape and the same elements.
+
+    >>> import tinytorch as tt
+    >>> tt.equal(tt.ones(2), tt.zeros(2))
+    False
+    """
     return a.shape == b.shape and bool(np.array_equal(a._data, b._data))
 
 
 def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    """Whether `|a - b| <= atol + rtol * |b|` for all elements."""
+    """Whether `|a - b| <= atol + rtol * |b|` for all elements.
+
+    >>> import tinytorch as tt
+    >>> tt.allclose(tt.ones(2), tt.ones(2) + 1e-7)
+    True
+    """
     return bool(np.allclose(a._data, b._data, rtol, atol, equal_nan))
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """All tensors stretched to their common shape; views."""
+    """All tensors stretched to their common shape; views.
+
+    >>> import tinytorch as tt
+    >>> [t.shape for t in tt.broadcast_tensors(tt.ones(2, 1), tt.ones(3))]
+    [(2, 3), (2, 3)]
+    """
     shape = np.broadcast_shapes(*(t.shape for t in tensors))
     return tuple(t.expand(shape) for t in tensors)

@@ -95,22 +95,47 @@ def manual_seed(seed: int) -> Generator:
 
 
 def seed() -> int:
-    """Seed the default generator with something that nobody can guess, and return it."""
+    """Seed the default generator with something that nobody can guess, and return it.
+
+    >>> import tinytorch as tt
+    >>> tt.seed() == tt.initial_seed()
+    True
+    """
     return default_generator.seed()
 
 
 def initial_seed() -> int:
-    """The seed of the default generator."""
+    """The seed of the default generator.
+
+    >>> import tinytorch as tt
+    >>> _ = tt.manual_seed(3)
+    >>> tt.initial_seed()
+    3
+    """
     return default_generator.initial_seed()
 
 
 def get_rng_state() -> Any:
-    """State of the default generator, to be given to `set_rng_state`: what a resumed run needs."""
+    """State of the default generator, to be given to `set_rng_state`: what a resumed run needs.
+
+    >>> import tinytorch as tt
+    >>> state = tt.get_rng_state()
+    >>> a = tt.rand(3)
+    >>> tt.set_rng_state(state)
+    >>> tt.equal(a, tt.rand(3))
+    True
+    """
     return default_generator.get_state()
 
 
 def set_rng_state(state: Any) -> None:
-    """Put the default generator back to a state that `get_rng_state` gave."""
+    """Put the default generator back to a state that `get_rng_state` gave.
+
+    >>> import tinytorch as tt
+    >>> tt.set_rng_state(tt.tensor([7, 0]))
+    >>> tt.initial_seed()
+    7
+    """
     default_generator.set_state(state)
 
 

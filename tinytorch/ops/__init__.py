@@ -1,7 +1,7 @@
 """Every differentiable operation: checks, gradient, cost and samples, registered with `@op`."""
 
 from tinytorch.ops import index
-from tinytorch.ops.activation import elu, gelu, leaky_relu, relu, relu_grad, sigmoid, silu, softplus, tanh
+from tinytorch.ops.activation import gelu, sigmoid, silu, tanh
 from tinytorch.ops.arithmetic import (
     abs,
     add,
@@ -90,20 +90,9 @@ from tinytorch.ops.matmul import (
     mm,
     outer,
 )  # fmt: skip
-from tinytorch.ops.reduce import (
-    all,
-    any,
-    cumsum,
-    euclidean_norm,
-    logsumexp,
-    mean,
-    norm,
-    prod,
-    std,
-    sum,
-    sum_to,
-    var,
-)  # fmt: skip
+from tinytorch.ops.moments import euclidean_norm, logsumexp, norm, std, var
+from tinytorch.ops.rectifier import elu, leaky_relu, relu, relu_grad, softplus
+from tinytorch.ops.reduce import all, any, cumsum, mean, prod, sum, sum_to  # fmt: skip
 from tinytorch.ops.select import clip, masked_fill, tril, triu, where
 from tinytorch.ops.shape import (
     broadcast_to,

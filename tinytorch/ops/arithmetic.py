@@ -43,7 +43,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(cost=count, samples=pairs, refuses=clash("sub"), reference=np.subtract, oracle=lambda t, a, b: a - b)
 def sub(a: Array, b: Array, /) -> Array:
-    """`a - b`."""
+    """`a - b`.
+
+    >>> import tinytorch as tt
+    >>> tt.sub(tt.tensor([3.0, 2.0]), 1.0)
+    tensor([2., 1.])
+    """
     a, b = promote(a, b)
     if a.shape != b.shape:
         check_broadcast("sub", a, b)
@@ -68,7 +73,12 @@ def _(ctx: Node, g: Any) -> Any:
     oracle=lambda t, a, b: a * b,
 )
 def mul(a: Array, b: Array, /) -> Array:
-    """`a * b`."""
+    """`a * b`.
+
+    >>> import tinytorch as tt
+    >>> tt.mul(tt.tensor([3.0, 2.0]), 2.0)
+    tensor([6., 4.])
+    """
     a, b = promote(a, b)
     if a.shape != b.shape:
         check_broadcast("mul", a, b)
@@ -147,7 +157,12 @@ def _zero_divisor(name: str) -> Any:
     oracle=lambda t, a, b: a // b,
 )
 def floor_divide(a: Array, b: Array, /) -> Array:
-    """`a // b`: the quotient rounded towards minus infinity; its gradient is zero."""
+    """`a // b`: the quotient rounded towards minus infinity; its gradient is zero.
+
+    >>> import tinytorch as tt
+    >>> tt.floor_divide(tt.tensor([7, -7]), 2)
+    tensor([ 3, -4])
+    """
     a, b = _check_divisor("floor_divide", a, b)
     with np.errstate(all="ignore"):
         return np.asarray(np.floor_divide(a, b))
@@ -167,7 +182,12 @@ def _(ctx: Node, g: Any) -> Any:
     oracle=lambda t, a, b: a % b,
 )
 def remainder(a: Array, b: Array, /) -> Array:
-    """`a % b`, with the sign of `b`: what `a // b` leaves."""
+    """`a % b`, with the sign of `b`: what `a // b` leaves.
+
+    >>> import tinytorch as tt
+    >>> tt.remainder(tt.tensor([7, -7]), 3)
+    tensor([1, 2])
+    """
     a, b = _check_divisor("remainder", a, b)
     with np.errstate(all="ignore"):
         return np.asarray(np.remainder(a, b))
@@ -256,7 +276,12 @@ def _power_gradient(g: Any, a: Any, exponent: float) -> Any:
 
 @op(cost=count, samples=elements(), reference=np.negative, oracle=lambda t, x: -x)
 def neg(x: Array, /) -> Array:
-    """`-x`."""
+    """`-x`.
+
+    >>> import tinytorch as tt
+    >>> tt.neg(tt.tensor([1.0, -2.0]))
+    tensor([-1.,  2.])
+    """
     return kernels.neg(x)
 
 
@@ -267,7 +292,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(saves=0, cost=count, samples=elements(0.1, 1.0), reference=np.abs, oracle=lambda t, x: x.abs())
 def abs(x: Array, /) -> Array:
-    """`|x|`; the gradient at 0 is 0."""
+    """`|x|`; the gradient at 0 is 0.
+
+    >>> import tinytorch as tt
+    >>> tt.abs(tt.tensor([1.0, -2.0]))
+    tensor([1., 2.])
+    """
     return kernels.abs(x)
 
 
@@ -317,7 +347,12 @@ def _(ctx: Node, g: Any) -> Any:
     oracle=lambda t, a, b: t.minimum(a, b),
 )
 def minimum(a: Array, b: Array, /) -> Array:
-    """The smaller of `a` and `b`, NaN where either is; a tie shares its gradient equally."""
+    """The smaller of `a` and `b`, NaN where either is; a tie shares its gradient equally.
+
+    >>> import tinytorch as tt
+    >>> tt.minimum(tt.tensor([1.0, 5.0]), tt.tensor([3.0, 2.0]))
+    tensor([1., 2.])
+    """
     a, b = promote(a, b)
     if a.shape != b.shape:
         check_broadcast("minimum", a, b)

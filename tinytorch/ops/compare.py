@@ -10,7 +10,7 @@ from tinytorch.autograd.registry import Sample, op
 from tinytorch.ops.common import Array, check_broadcast, clash, count, pairs, promote
 
 
-def _comparison(name: str, ufunc: np.ufunc, sign: str) -> Any:
+def _comparison(name: str, ufunc: np.ufunc, sign: str, example: str) -> Any:
     def samples(s: Any) -> list[Sample]:
         ties = np.array([1.0, np.nan, 3.0], s.dtype), np.array([1.0, np.nan, 2.0], s.dtype)
         return [*pairs(s), Sample(*ties), Sample(np.array([1, 2, 3]), np.array(2))]
@@ -21,7 +21,12 @@ def _comparison(name: str, ufunc: np.ufunc, sign: str) -> Any:
             check_broadcast(name, a, b)
         return np.asarray(ufunc(a, b))
 
-    forward.__doc__ = f"`a {sign} b`, element by element, as booleans."
+    forward.__doc__ = f"""`a {sign} b`, element by element, as booleans.
+
+    >>> import tinytorch as tt
+    >>> tt.{name}(tt.tensor([1, 2, 3]), 2).tolist()
+    {example}
+    """
     return op(
         forward,
         name=name,
@@ -34,15 +39,15 @@ def _comparison(name: str, ufunc: np.ufunc, sign: str) -> Any:
     )
 
 
-eq = _comparison("eq", np.equal, "==")
-ne = _comparison("ne", np.not_equal, "!=")
-lt = _comparison("lt", np.less, "<")
-le = _comparison("le", np.less_equal, "<=")
-gt = _comparison("gt", np.greater, ">")
-ge = _comparison("ge", np.greater_equal, ">=")
+eq = _comparison("eq", np.equal, "==", "[False, True, False]")
+ne = _comparison("ne", np.not_equal, "!=", "[True, False, True]")
+lt = _comparison("lt", np.less, "<", "[True, False, False]")
+le = _comparison("le", np.less_equal, "<=", "[True, True, False]")
+gt = _comparison("gt", np.greater, ">", "[False, False, True]")
+ge = _comparison("ge", np.greater_equal, ">=", "[False, True, True]")
 
 
-def _logic(name: str, ufunc: np.ufunc, text: str) -> Any:
+def _logic(name: str, ufunc: np.ufunc, text: str, example: str) -> Any:
     def samples(s: Any) -> list[Sample]:
         return [
             Sample(s.mask(3, 4), s.mask(3, 4)),
@@ -56,7 +61,12 @@ def _logic(name: str, ufunc: np.ufunc, text: str) -> Any:
             check_broadcast(name, a, b)
         return np.asarray(ufunc(a, b))
 
-    forward.__doc__ = text
+    forward.__doc__ = f"""{text}
+
+    >>> import tinytorch as tt
+    >>> tt.{name}(tt.tensor([True, True, False]), tt.tensor([True, False, False])).tolist()
+    {example}
+    """
     return op(
         forward,
         name=name,
@@ -69,9 +79,13 @@ def _logic(name: str, ufunc: np.ufunc, text: str) -> Any:
     )
 
 
-logical_and = _logic("logical_and", np.logical_and, "Where both are true (not zero).")
-logical_or = _logic("logical_or", np.logical_or, "Where at least one is true (not zero).")
-logical_xor = _logic("logical_xor", np.logical_xor, "Where exactly one is true (not zero).")
+logical_and = _logic("logical_and", np.logical_and, "Where both are true (not zero).", "[True, False, False]")
+logical_or = _logic(
+    "logical_or", np.logical_or, "Where at least one is true (not zero).", "[True, True, False]"
+)
+logical_xor = _logic(
+    "logical_xor", np.logical_xor, "Where exactly one is true (not zero).", "[False, True, False]"
+)
 
 
 @op(
@@ -82,7 +96,12 @@ logical_xor = _logic("logical_xor", np.logical_xor, "Where exactly one is true (
     oracle=lambda t, x: t.logical_not(x),
 )
 def logical_not(x: Array, /) -> Array:
-    """Where x is false (zero)."""
+    """Where x is false (zero).
+
+    >>> import tinytorch as tt
+    >>> tt.logical_not(tt.tensor([True, False]))
+    tensor([False,  True])
+    """
     return np.asarray(np.logical_not(x))
 
 
@@ -101,7 +120,12 @@ def _close_pairs(s: Any) -> list[Sample]:
     oracle=lambda t, a, b, **tolerances: t.isclose(a, b, **tolerances),
 )
 def isclose(a: Array, b: Array, /, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Array:
-    """Where `|a - b| <= atol + rtol * |b|`."""
+    """Where `|a - b| <= atol + rtol * |b|`.
+
+    >>> import tinytorch as tt
+    >>> tt.isclose(tt.tensor([1.0, 2.0]), tt.tensor([1.0, 2.1]))
+    tensor([ True, False])
+    """
     if a.shape != b.shape:
         check_broadcast("isclose", a, b)
     return np.asarray(np.isclose(a, b, rtol, atol, equal_nan))

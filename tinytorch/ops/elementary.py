@@ -30,7 +30,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(saves="output", cost=count, samples=elements(), reference=np.expm1, oracle=lambda t, x: t.expm1(x))
 def expm1(x: Array, /) -> Array:
-    """`e ** x - 1`, exact where x is close to 0."""
+    """`e ** x - 1`, exact where x is close to 0.
+
+    >>> import tinytorch as tt
+    >>> tt.expm1(tt.tensor([0.0, 1.0]))
+    tensor([0.    , 1.7183])
+    """
     return kernels.expm1(as_float(x))
 
 
@@ -41,7 +46,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(saves=0, cost=count, samples=elements(0.2, 3.0), reference=np.log, oracle=lambda t, x: t.log(x))
 def log(x: Array, /) -> Array:
-    """Natural logarithm; `-inf` at 0 and NaN below."""
+    """Natural logarithm; `-inf` at 0 and NaN below.
+
+    >>> import tinytorch as tt
+    >>> tt.log(tt.tensor([1.0, 10.0]))
+    tensor([0.    , 2.3026])
+    """
     return kernels.log(as_float(x))
 
 
@@ -52,7 +62,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(saves=0, cost=count, samples=elements(-0.5, 3.0), reference=np.log1p, oracle=lambda t, x: t.log1p(x))
 def log1p(x: Array, /) -> Array:
-    """`log(1 + x)`, exact where x is close to 0."""
+    """`log(1 + x)`, exact where x is close to 0.
+
+    >>> import tinytorch as tt
+    >>> tt.log1p(tt.tensor([0.0, 1.0]))
+    tensor([0.    , 0.6931])
+    """
     return kernels.log1p(as_float(x))
 
 
@@ -63,7 +78,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(saves="output", cost=count, samples=elements(0.2, 3.0), reference=np.sqrt, oracle=lambda t, x: t.sqrt(x))
 def sqrt(x: Array, /) -> Array:
-    """Square root; NaN below 0."""
+    """Square root; NaN below 0.
+
+    >>> import tinytorch as tt
+    >>> tt.sqrt(tt.tensor([4.0, 9.0]))
+    tensor([2., 3.])
+    """
     return kernels.sqrt(as_float(x))
 
 
@@ -74,7 +94,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(saves=0, cost=count, samples=elements(), reference=np.square, oracle=lambda t, x: t.square(x))
 def square(x: Array, /) -> Array:
-    """`x * x`."""
+    """`x * x`.
+
+    >>> import tinytorch as tt
+    >>> tt.square(tt.tensor([2.0, 3.0]))
+    tensor([4., 9.])
+    """
     return kernels.square(x)
 
 
@@ -91,7 +116,12 @@ def _(ctx: Node, g: Any) -> Any:
     oracle=lambda t, x: t.reciprocal(x),
 )
 def reciprocal(x: Array, /) -> Array:
-    """`1 / x`; infinite at 0."""
+    """`1 / x`; infinite at 0.
+
+    >>> import tinytorch as tt
+    >>> tt.reciprocal(tt.tensor([2.0, 4.0]))
+    tensor([0.5 , 0.25])
+    """
     return kernels.reciprocal(as_float(x))
 
 
@@ -103,7 +133,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(saves=0, cost=count, samples=elements(-4.0, 4.0), reference=np.sin, oracle=lambda t, x: t.sin(x))
 def sin(x: Array, /) -> Array:
-    """Sine of an angle in radians."""
+    """Sine of an angle in radians.
+
+    >>> import tinytorch as tt
+    >>> tt.sin(tt.tensor([0.0, 1.0]))
+    tensor([0.    , 0.8415])
+    """
     return kernels.sin(as_float(x))
 
 
@@ -114,7 +149,12 @@ def _(ctx: Node, g: Any) -> Any:
 
 @op(saves=0, cost=count, samples=elements(-4.0, 4.0), reference=np.cos, oracle=lambda t, x: t.cos(x))
 def cos(x: Array, /) -> Array:
-    """Cosine of an angle in radians."""
+    """Cosine of an angle in radians.
+
+    >>> import tinytorch as tt
+    >>> tt.cos(tt.tensor([0.0, 1.0]))
+    tensor([1.    , 0.5403])
+    """
     return kernels.cos(as_float(x))
 
 
@@ -131,7 +171,12 @@ def _(ctx: Node, g: Any) -> Any:
     oracle=lambda t, x: t.erf(x),
 )
 def erf(x: Array, /) -> Array:
-    """The error function, `2 / sqrt(pi)` times the integral of `exp(-t * t)` from 0 to x."""
+    """The error function, `2 / sqrt(pi)` times the integral of `exp(-t * t)` from 0 to x.
+
+    >>> import tinytorch as tt
+    >>> tt.erf(tt.tensor([0.0, 1.0]))
+    tensor([0.    , 0.8427])
+    """
     return kernels.erf(as_float(x))
 
 
@@ -157,19 +202,34 @@ def _step(ctx: Node, g: Any) -> Any:
 
 @op(cost=count, samples=_off_the_steps, reference=np.sign, oracle=lambda t, x: t.sign(x))
 def sign(x: Array, /) -> Array:
-    """-1, 0 or 1; its gradient is zero."""
+    """-1, 0 or 1; its gradient is zero.
+
+    >>> import tinytorch as tt
+    >>> tt.sign(tt.tensor([-3.0, 0.0, 2.0]))
+    tensor([-1.,  0.,  1.])
+    """
     return kernels.sign(x)
 
 
 @op(cost=count, samples=_off_the_steps, reference=np.floor, oracle=lambda t, x: t.floor(x))
 def floor(x: Array, /) -> Array:
-    """The largest whole number that is not above x; its gradient is zero."""
+    """The largest whole number that is not above x; its gradient is zero.
+
+    >>> import tinytorch as tt
+    >>> tt.floor(tt.tensor([-1.5, 1.5]))
+    tensor([-2.,  1.])
+    """
     return np.asarray(np.floor(x)) if x.dtype.kind == "f" else x.copy()
 
 
 @op(cost=count, samples=_off_the_steps, reference=np.ceil, oracle=lambda t, x: t.ceil(x))
 def ceil(x: Array, /) -> Array:
-    """The smallest whole number that is not below x; its gradient is zero."""
+    """The smallest whole number that is not below x; its gradient is zero.
+
+    >>> import tinytorch as tt
+    >>> tt.ceil(tt.tensor([-1.5, 1.5]))
+    tensor([-1.,  2.])
+    """
     return np.asarray(np.ceil(x)) if x.dtype.kind == "f" else x.copy()
 
 
@@ -225,7 +285,12 @@ def _(ctx: Node, g: Any) -> Any:
     oracle=lambda t, x: x.clone(),
 )
 def clone(x: Array, /) -> Array:
-    """The same values in memory of their own, in row-major order."""
+    """The same values in memory of their own, in row-major order.
+
+    >>> import tinytorch as tt
+    >>> tt.clone(tt.tensor([1, 2]))
+    tensor([1, 2])
+    """
     return x.copy()
 
 
@@ -234,7 +299,7 @@ def _(ctx: Node, g: Any) -> Any:
     return g
 
 
-def _predicate(name: str, ufunc: np.ufunc, text: str) -> Any:
+def _predicate(name: str, ufunc: np.ufunc, text: str, example: str) -> Any:
     """An op without a gradient that says, for every element, whether something holds."""
 
     def samples(s: Any) -> list[Sample]:
@@ -244,7 +309,12 @@ def _predicate(name: str, ufunc: np.ufunc, text: str) -> Any:
     def forward(x: Array, /) -> Array:
         return np.asarray(ufunc(x))
 
-    forward.__doc__ = text
+    forward.__doc__ = f"""{text}
+
+    >>> import tinytorch as tt
+    >>> tt.{name}(tt.tensor([1.0, float("nan"), float("inf")])).tolist()
+    {example}
+    """
     return op(
         forward,
         name=name,
@@ -256,6 +326,6 @@ def _predicate(name: str, ufunc: np.ufunc, text: str) -> Any:
     )
 
 
-isnan = _predicate("isnan", np.isnan, "Where x is NaN.")
-isinf = _predicate("isinf", np.isinf, "Where x is infinite.")
-isfinite = _predicate("isfinite", np.isfinite, "Where x is neither NaN nor infinite.")
+isnan = _predicate("isnan", np.isnan, "Where x is NaN.", "[False, True, False]")
+isinf = _predicate("isinf", np.isinf, "Where x is infinite.", "[False, False, True]")
+isfinite = _predicate("isfinite", np.isfinite, "Where x is neither NaN nor infinite.", "[True, False, False]")

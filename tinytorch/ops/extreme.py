@@ -59,7 +59,12 @@ def _check(name: str, x: Array, dim: Axes) -> tuple[int, ...]:
     oracle=lambda t, x, dim=None, keepdim=False: t.amax(x, () if dim is None else dim, keepdim),
 )
 def amax(x: Array, /, dim: Axes = None, keepdim: bool = False) -> Array:
-    """The largest value over `dim` (default: all axes), NaN if one is; ties share the gradient equally."""
+    """The largest value over `dim` (default: all axes), NaN if one is; ties share the gradient equally.
+
+    >>> import tinytorch as tt
+    >>> tt.amax(tt.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=0)
+    tensor([7., 5.])
+    """
     return kernels.amax(x, _check("amax", x, dim), keepdim)
 
 
@@ -72,7 +77,12 @@ def amax(x: Array, /, dim: Axes = None, keepdim: bool = False) -> Array:
     oracle=lambda t, x, dim=None, keepdim=False: t.amin(x, () if dim is None else dim, keepdim),
 )
 def amin(x: Array, /, dim: Axes = None, keepdim: bool = False) -> Array:
-    """The smallest value over `dim` (default: all axes), NaN if one is; ties share the gradient equally."""
+    """The smallest value over `dim` (default: all axes), NaN if one is; ties share the gradient equally.
+
+    >>> import tinytorch as tt
+    >>> tt.amin(tt.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=0)
+    tensor([1., 2.])
+    """
     return kernels.amin(x, _check("amin", x, dim), keepdim)
 
 
@@ -117,7 +127,12 @@ def argmax(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
     oracle=lambda t, x, dim=None, keepdim=False: t.argmin(x, dim, keepdim),
 )
 def argmin(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
-    """Index of the smallest value along `dim`, or of all in row-major order; the first of equals."""
+    """Index of the smallest value along `dim`, or of all in row-major order; the first of equals.
+
+    >>> import tinytorch as tt
+    >>> tt.argmin(tt.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1)
+    tensor([0, 1])
+    """
     return _index_of("argmin", kernels.argmin, x, dim, keepdim)
 
 
@@ -151,7 +166,12 @@ def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest element; along `dim`, the smallest values and their indices; with a tensor, `minimum`."""
+    """The smallest element; along `dim`, the smallest values and their indices; with a tensor, `minimum`.
+
+    >>> import tinytorch as tt
+    >>> tt.min(tt.tensor([[1.0, 5.0], [7.0, 2.0]]), dim=1).values
+    tensor([1., 2.])
+    """
     if dim is None:
         return amin(x)
     if not isinstance(dim, (int, np.integer)):
@@ -183,7 +203,12 @@ def _pick(x: Any, indices: Any, dim: int, keepdim: bool) -> ValuesIndices:
     oracle=lambda t, x, dim=-1, descending=False: t.argsort(x, dim=dim, descending=descending, stable=True),
 )
 def argsort(x: Array, /, dim: int = -1, descending: bool = False) -> Array:
-    """Indices that put each row along `dim` in order; equals keep theirs, NaN counts as the largest."""
+    """Indices that put each row along `dim` in order; equals keep theirs, NaN counts as the largest.
+
+    >>> import tinytorch as tt
+    >>> tt.argsort(tt.tensor([3.0, 1.0, 2.0]))
+    tensor([1, 2, 0])
+    """
     axis = normalize_axis("argsort", dim, x.ndim)
     if x.ndim == 0:
         return np.zeros((), np.int64)

@@ -241,6 +241,11 @@ def embedding(weight: Array, indices: Array, /, padding_idx: int | None = None) 
     """Rows of `weight` (rows, width) by number: indices of any shape -> (*shape, width).
 
     The row `padding_idx` is read like the others but gets no gradient.
+
+    >>> import tinytorch as tt
+    >>> tt.embedding(tt.eye(3), tt.tensor([2, 0]))
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]])
     """
     if weight.ndim != 2:
         raise ValueError(f"embedding: expected a weight (rows, width), got shape {weight.shape}")
@@ -306,7 +311,12 @@ def gather(x: Any, dim: int, index: Any) -> Any:
 
 
 def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
-    """`x` with every `src[i, j]` added at `x[i, index[i, j]]` for `dim` 1, and so on."""
+    """`x` with every `src[i, j]` added at `x[i, index[i, j]]` for `dim` 1, and so on.
+
+    >>> import tinytorch as tt
+    >>> tt.scatter_add(tt.zeros(3), 0, tt.tensor([0, 0, 2]), tt.ones(3))
+    tensor([2., 0., 1.])
+    """
     return scatter_add_along(x, src, index, dim=dim)
 
 
@@ -324,7 +334,12 @@ def scatter(x: Any, dim: int, index: Any, src: Any) -> Any:
 
 
 def take_along_dim(x: Any, indices: Any, dim: int | None = None) -> Any:
-    """`gather` with an index that broadcasts; without `dim`, from the flattened tensor."""
+    """`gather` with an index that broadcasts; without `dim`, from the flattened tensor.
+
+    >>> import tinytorch as tt
+    >>> tt.take_along_dim(tt.tensor([[3, 1, 2]]), tt.tensor([[0, 2]]), dim=1)
+    tensor([[3, 2]])
+    """
     if dim is None:
         return gather_along(reshape(x, shape=(-1,)), reshape(indices, shape=(-1,)), dim=0)
     axis = normalize_axis("take_along_dim", dim, x.ndim)

@@ -89,7 +89,12 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 
 def narrow(x: Any, dim: int, start: int, length: int) -> Any:
-    """`length` entries of axis `dim`, from `start` on; a view."""
+    """`length` entries of axis `dim`, from `start` on; a view.
+
+    >>> import tinytorch as tt
+    >>> tt.narrow(tt.arange(5), 0, 1, 3)
+    tensor([1, 2, 3])
+    """
     axis = normalize_axis("narrow", dim, x.ndim)
     start = start + x.shape[axis] if start < 0 else start
     if not (start >= 0 and length >= 0 and start + length <= x.shape[axis]):
@@ -123,7 +128,12 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
 
 
 def chunk(x: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
-    """At most `chunks` parts along `dim`, all but the last of one length; views."""
+    """At most `chunks` parts along `dim`, all but the last of one length; views.
+
+    >>> import tinytorch as tt
+    >>> [part.tolist() for part in tt.chunk(tt.arange(5), 2)]
+    [[0, 1, 2], [3, 4]]
+    """
     if chunks <= 0:
         raise ValueError(f"chunk: expected a positive number of parts, got {chunks}")
     length = x.shape[normalize_axis("chunk", dim, x.ndim)]
@@ -131,7 +141,12 @@ def chunk(x: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
 
 
 def unbind(x: Any, dim: int = 0) -> tuple[Any, ...]:
-    """One tensor for each entry of axis `dim`, without that axis; views."""
+    """One tensor for each entry of axis `dim`, without that axis; views.
+
+    >>> import tinytorch as tt
+    >>> tt.unbind(tt.tensor([[1, 2], [3, 4]]))
+    (tensor([1, 2]), tensor([3, 4]))
+    """
     axis = normalize_axis("unbind", dim, x.ndim)
     return tuple(x[(slice(None),) * axis + (i,)] for i in range(x.shape[axis]))
 
@@ -156,7 +171,12 @@ def repeat(x: Any, sizes: tuple[int, ...]) -> Any:
 
 
 def tile(x: Any, dims: tuple[int, ...]) -> Any:
-    """The same as `repeat`, with ones for the axes that `dims` leaves out."""
+    """The same as `repeat`, with ones for the axes that `dims` leaves out.
+
+    >>> import tinytorch as tt
+    >>> tt.tile(tt.arange(2), (2,))
+    tensor([0, 1, 0, 1])
+    """
     return repeat(x, (1,) * (x.ndim - len(dims)) + tuple(dims))
 
 
@@ -189,7 +209,12 @@ def repeat_interleave(x: Any, repeats: int, dim: int | None = None) -> Any:
     oracle=lambda t, x, dims: t.flip(x, dims),
 )
 def flip(x: Array, /, dims: int | tuple[int, ...]) -> Array:
-    """`x` backwards along the axes `dims`; a view."""
+    """`x` backwards along the axes `dims`; a view.
+
+    >>> import tinytorch as tt
+    >>> tt.flip(tt.arange(3), 0)
+    tensor([2, 1, 0])
+    """
     return np.flip(x, normalize_axes("flip", dims, x.ndim))
 
 
@@ -215,7 +240,12 @@ def _(ctx: Node, g: Any) -> Any:
     oracle=lambda t, x, shifts, dims=None: t.roll(x, shifts, dims),
 )
 def roll(x: Array, /, shifts: int | tuple[int, ...], dims: int | tuple[int, ...] | None = None) -> Array:
-    """`x` shifted along `dims` (default: as if flattened); what leaves at one end comes back at the other."""
+    """`x` shifted along `dims` (default: as if flattened); what leaves at one end comes back at the other.
+
+    >>> import tinytorch as tt
+    >>> tt.roll(tt.arange(4), 1)
+    tensor([3, 0, 1, 2])
+    """
     if dims is None:
         return np.roll(x, shifts)
     amounts = (shifts,) if isinstance(shifts, int) else tuple(shifts)

@@ -203,7 +203,12 @@ def smooth_l1_loss(x: Any, target: Any, reduction: str = "mean", beta: float = 1
 
 
 def huber_loss(x: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
-    """`delta` times the smooth L1 loss with `beta = delta`: half the square near 0. Huber 1964."""
+    """`delta` times the smooth L1 loss with `beta = delta`: half the square near 0. Huber 1964.
+
+    >>> import tinytorch as tt
+    >>> tt.huber_loss(tt.tensor([0.0, 3.0]), tt.tensor([1.0, 0.0]))
+    tensor(1.5)
+    """
     if delta <= 0:
         raise ValueError(f"huber_loss: expected a positive delta, got {delta}")
     return smooth_l1_loss(x, target, reduction, delta) * delta

@@ -9,8 +9,8 @@ import numpy as np
 
 from tinytorch.autograd.registry import Node, Refusal, Sample, apply, as_tensors, op
 from tinytorch.kernels import gemm as kernels
-from tinytorch.ops.activation import relu_grad
 from tinytorch.ops.common import Array, promote
+from tinytorch.ops.rectifier import relu_grad
 
 
 def _flops(a: Array, b: Array, out: Array) -> float:
@@ -214,6 +214,10 @@ def matmul(a: Any, b: Any) -> Any:
     """Matrix product by PyTorch's rules: a vector is a row on the left and a column on the right.
 
     (n) @ (n) -> (); (m, k) @ (k) -> (m); (k) @ (k, n) -> (n); (..., m, k) @ (..., k, n) -> (..., m, n).
+
+    >>> import tinytorch as tt
+    >>> tt.matmul(tt.tensor([[1.0, 2.0]]), tt.tensor([3.0, 4.0]))
+    tensor([11.])
     """
     a, b = as_tensors(matrix_product, (a, b))
     if a.ndim == 0 or b.ndim == 0:
@@ -233,7 +237,12 @@ def matmul(a: Any, b: Any) -> Any:
 
 
 def bmm(a: Any, b: Any) -> Any:
-    """A batch of matrix products: (n, i, k) @ (n, k, j) -> (n, i, j), without broadcasting."""
+    """A batch of matrix products: (n, i, k) @ (n, k, j) -> (n, i, j), without broadcasting.
+
+    >>> import tinytorch as tt
+    >>> tt.bmm(tt.ones(2, 1, 3), tt.ones(2, 3, 4)).shape
+    (2, 1, 4)
+    """
     a, b = as_tensors(matrix_product, (a, b))
     if a.ndim != 3 or b.ndim != 3 or a.shape[0] != b.shape[0]:
         raise ValueError(
@@ -243,7 +252,12 @@ def bmm(a: Any, b: Any) -> Any:
 
 
 def mm(a: Any, b: Any) -> Any:
-    """The product of two matrices, (i, k) @ (k, j) -> (i, j)."""
+    """The product of two matrices, (i, k) @ (k, j) -> (i, j).
+
+    >>> import tinytorch as tt
+    >>> tt.mm(tt.ones(1, 3), tt.ones(3, 2))
+    tensor([[3., 3.]])
+    """
     a, b = as_tensors(matrix_product, (a, b))
     if a.ndim != 2 or b.ndim != 2:
         raise ValueError(
@@ -280,7 +294,13 @@ def outer(a: Any, b: Any) -> Any:
 
 
 def addmm(x: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> Any:
-    """`beta * x + alpha * (a @ b)`."""
+    """`beta * x + alpha * (a @ b)`.
+
+    >>> import tinytorch as tt
+    >>> tt.addmm(tt.ones(2, 2), tt.eye(2), tt.eye(2), alpha=2.0)
+    tensor([[3., 1.],
+            [1., 3.]])
+    """
     product = mm(a, b)
     product = product if alpha == 1.0 else product * alpha
     return product + (x if beta == 1.0 else x * beta)

@@ -169,7 +169,13 @@ def _check_matrix(name: str, x: Array) -> None:
     oracle=lambda t, x, diagonal=0: t.tril(x, diagonal),
 )
 def tril(x: Array, /, diagonal: int = 0) -> Array:
-    """The lower triangle of each matrix, zeros above `diagonal`: a causal mask."""
+    """The lower triangle of each matrix, zeros above `diagonal`: a causal mask.
+
+    >>> import tinytorch as tt
+    >>> tt.tril(tt.ones(2, 2))
+    tensor([[1., 0.],
+            [1., 1.]])
+    """
     _check_matrix("tril", x)
     return np.tril(x, diagonal)
 
@@ -187,7 +193,13 @@ def _(ctx: Node, g: Any) -> Any:
     oracle=lambda t, x, diagonal=0: t.triu(x, diagonal),
 )
 def triu(x: Array, /, diagonal: int = 0) -> Array:
-    """The upper triangle of each matrix, zeros below `diagonal`."""
+    """The upper triangle of each matrix, zeros below `diagonal`.
+
+    >>> import tinytorch as tt
+    >>> tt.triu(tt.ones(2, 2))
+    tensor([[1., 1.],
+            [0., 1.]])
+    """
     _check_matrix("triu", x)
     return np.triu(x, diagonal)
 

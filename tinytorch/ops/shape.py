@@ -95,7 +95,13 @@ def _(ctx: Node, g: Any) -> Any:
     oracle=lambda t, x, shape: x.expand(shape),
 )
 def expand(x: Array, /, shape: tuple[int, ...]) -> Array:
-    """Repeat axes of length 1 without copying; -1 keeps a length. A read-only view."""
+    """Repeat axes of length 1 without copying; -1 keeps a length. A read-only view.
+
+    >>> import tinytorch as tt
+    >>> tt.expand(tt.tensor([[1], [2]]), (2, 3))
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
+    """
     lead = len(shape) - x.ndim
     sizes = tuple(x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape))
     try:
@@ -132,7 +138,12 @@ def _(ctx: Node, g: Any) -> Any:
     oracle=lambda t, x, offset=0, dim1=0, dim2=1: t.diagonal(x, offset, dim1, dim2),
 )
 def diagonal(x: Array, /, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
-    """The diagonal of the matrices that `dim1` and `dim2` span, as the last axis; a view."""
+    """The diagonal of the matrices that `dim1` and `dim2` span, as the last axis; a view.
+
+    >>> import tinytorch as tt
+    >>> tt.diagonal(tt.arange(9).reshape(3, 3))
+    tensor([0, 4, 8])
+    """
     if x.ndim < 2:
         raise ValueError(f"diagonal: expected at least 2 dimensions, got shape {x.shape}")
     first, second = normalize_axis("diagonal", dim1, x.ndim), normalize_axis("diagonal", dim2, x.ndim)
@@ -196,7 +207,12 @@ def transpose(x: Any, dim0: int, dim1: int) -> Any:
 
 
 def movedim(x: Any, source: Any, destination: Any) -> Any:
-    """`x` with the axes `source` moved to the places `destination`; the others keep their order. A view."""
+    """`x` with the axes `source` moved to the places `destination`; the others keep their order. A view.
+
+    >>> import tinytorch as tt
+    >>> tt.movedim(tt.zeros(2, 3, 4), 0, -1).shape
+    (3, 4, 2)
+    """
     sources = (source,) if isinstance(source, int) else tuple(source)
     places = (destination,) if isinstance(destination, int) else tuple(destination)
     sources = [normalize_axis("movedim", d, x.ndim) for d in sources]
@@ -258,5 +274,10 @@ def unflatten(x: Any, dim: int, sizes: tuple[int, ...]) -> Any:
 
 
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
-    """The same as `expand`."""
+    """The same as `expand`.
+
+    >>> import tinytorch as tt
+    >>> tt.broadcast_to(tt.arange(2), (3, 2)).shape
+    (3, 2)
+    """
     return expand(x, shape=tuple(shape))

@@ -96,7 +96,12 @@ def _(ctx: Node, h: Any) -> Any:
     oracle=lambda t, x, dim: t.log_softmax(x, dim),
 )
 def log_softmax(x: Array, /, dim: int) -> Array:
-    """`x - log(sum(exp(x)))` along `dim`: the logarithm of a softmax, without its underflow."""
+    """`x - log(sum(exp(x)))` along `dim`: the logarithm of a softmax, without its underflow.
+
+    >>> import tinytorch as tt
+    >>> tt.log_softmax(tt.tensor([0.0, 0.0]), 0)
+    tensor([-0.6931, -0.6931])
+    """
     return _run("log_softmax", kernels.log_softmax, dim, as_float(x))
 
 
