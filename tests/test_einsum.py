@@ -7,6 +7,8 @@ import pytest
 
 import tinytorch as tt
 
+pytestmark = pytest.mark.nojit_ok
+
 EQUATIONS = [
     ("ij->ji", (2, 3)),
     ("ij->", (2, 3)),

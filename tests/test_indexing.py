@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 import tinytorch as tt
 
+pytestmark = pytest.mark.nojit_ok
+
 shapes = arrays.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)
 
 

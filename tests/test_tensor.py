@@ -10,6 +10,8 @@ import pytest
 
 import tinytorch as tt
 
+pytestmark = pytest.mark.nojit_ok
+
 
 def values(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
@@ -61,7 +63,7 @@ def test_an_ndarray_on_the_left_leaves_it_to_the_tensor(operation):
     a, b = values(2, 2), values(2, 2, seed=1)
     result = operation(a, tt.tensor(b))
     assert isinstance(result, tt.Tensor)
-    np.testing.assert_allclose(result.numpy(), operation(a, b), rtol=1e-6)
+    np.testing.assert_allclose(result.numpy(), operation(a, b), rtol=1e-5, atol=1e-6)
 
 
 def test_comparison_with_what_is_no_number():
