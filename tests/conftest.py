@@ -8,6 +8,9 @@ import os
 import hypothesis
 import pytest
 
+# Several test processes share the cores: a thread that waits must not keep one busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # A first example may compile a kernel, so no example has a deadline. On CI a failure
 # must be the same every time.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=40)

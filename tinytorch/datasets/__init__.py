@@ -14,6 +14,19 @@ from .registry import DatasetUnavailable, DownloadSettings, Resource, data_dir, 
 from .synthetic import two_gaussians, xor
 from .tiny_shakespeare import tiny_shakespeare
 
-__all__ = ["DatasetManager", "DatasetUnavailable", "DownloadSettings", "ImageDataset", "Resource",
-           "cifar10", "data_dir", "digits", "fashion_mnist", "fetch", "mnist", "tiny_shakespeare",
-           "two_gaussians", "xor"]
+__all__ = [
+    "DatasetManager",
+    "DatasetUnavailable",
+    "DownloadSettings",
+    "ImageDataset",
+    "Resource",
+    "cifar10",
+    "data_dir",
+    "digits",
+    "fashion_mnist",
+    "fetch",
+    "mnist",
+    "tiny_shakespeare",
+    "two_gaussians",
+    "xor",
+]

@@ -56,8 +56,10 @@ def _describe(data: ImageDataset | str | tuple[np.ndarray, np.ndarray]) -> tuple
     if isinstance(data, str):
         return f"{len(data):,} characters", f"{len(set(data))} distinct"
     if isinstance(data, ImageDataset):
-        return ("\n".join(_shape(images) for images, _ in data),
-                "\n".join(_per_class(labels, len(data.classes)) for _, labels in data))
+        return (
+            "\n".join(_shape(images) for images, _ in data),
+            "\n".join(_per_class(labels, len(data.classes)) for _, labels in data),
+        )
     points, labels = data
     return _shape(points), _per_class(labels[:, 0].astype(np.int64), 2)
 
@@ -113,8 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = ", ".join(DATASETS)
     parser = argparse.ArgumentParser(description="Check the datasets; download what is missing.")
     parser.add_argument("datasets", nargs="*", metavar="dataset", help=f"any of {names}; default: all")
-    parser.add_argument("--data-dir",
-                        help="data folder (default: TINYTORCH_DATA_DIR, else the user's cache folder)")
+    parser.add_argument(
+        "--data-dir", help="data folder (default: TINYTORCH_DATA_DIR, else the user's cache folder)"
+    )
     parser.add_argument("--offline", action="store_true", default=None, help="download nothing")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.datasets if name not in DATASETS]
@@ -140,8 +143,14 @@ def _show(reports: Sequence[Report], manager: DatasetManager) -> None:
         table.add_column(heading, no_wrap=True, justify="right" if numbers else "left")
     for report in reports:
         style = "red" if report.error else "green"
-        table.add_row(report.name, f"{report.bytes:,}" if report.bytes else "", Text(report.hashes, style),
-                      report.contents, report.balance, f"{report.seconds:.2f} s")
+        table.add_row(
+            report.name,
+            f"{report.bytes:,}" if report.bytes else "",
+            Text(report.hashes, style),
+            report.contents,
+            report.balance,
+            f"{report.seconds:.2f} s",
+        )
     console.print(table)
     # Paths and messages go below, unwrapped, so that they can be copied.
     lines = [f"data folder: {manager.root}"]

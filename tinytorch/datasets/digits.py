@@ -28,11 +28,20 @@ def digits() -> ImageDataset:
     >>> data.train_images.shape, data.test_images.shape, data.max_value
     ((1442, 8, 8), (355, 8, 8), 16)
     """
-    with (files("tinytorch.datasets").joinpath("digits.npz").open("rb") as file,
-          np.load(file, allow_pickle=False) as arrays):
+    with (
+        files("tinytorch.datasets").joinpath("digits.npz").open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
         images, labels = arrays["images"], arrays["labels"].astype(np.int64)
     test = np.zeros(len(labels), bool)
     for label in range(10):
-        test[np.flatnonzero(labels == label)[_TEST_EVERY - 1::_TEST_EVERY]] = True
-    return ImageDataset("8×8 digits", images[~test], labels[~test], images[test], labels[test],
-                        tuple("0123456789"), max_value=16)
+        test[np.flatnonzero(labels == label)[_TEST_EVERY - 1 :: _TEST_EVERY]] = True
+    return ImageDataset(
+        "8×8 digits",
+        images[~test],
+        labels[~test],
+        images[test],
+        labels[test],
+        tuple("0123456789"),
+        max_value=16,
+    )

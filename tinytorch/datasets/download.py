@@ -43,8 +43,9 @@ class MirrorFailed(Exception):
         self.speed = speed
 
 
-def download(url: str, resource: Resource, staging: Path, settings: DownloadSettings,
-             min_speed: float) -> Path:
+def download(
+    url: str, resource: Resource, staging: Path, settings: DownloadSettings, min_speed: float
+) -> Path:
     """Download ``resource`` from ``url`` into the folder ``staging`` and check its hash.
 
     Returns the path of a file that is right, byte for byte. Raises :class:`MirrorFailed` for everything that
@@ -55,14 +56,20 @@ def download(url: str, resource: Resource, staging: Path, settings: DownloadSett
     stream = _Stream(resource, settings, min_speed)
     logger: logging.Logger = pooch.get_logger()
     level = logger.level
-    logger.setLevel(logging.ERROR)      # pooch announces each file; the progress line below does that here
+    logger.setLevel(logging.ERROR)  # pooch announces each file; the progress line below does that here
     try:
-        path = pooch.retrieve(url, known_hash=f"sha256:{resource.sha256}", fname=resource.filename,
-                              path=staging, downloader=cast(Any, stream))
+        path = pooch.retrieve(
+            url,
+            known_hash=f"sha256:{resource.sha256}",
+            fname=resource.filename,
+            path=staging,
+            downloader=cast(Any, stream),
+        )
     except ValueError as error:
         # Right length, wrong bytes: pooch has thrown the file away.
-        raise MirrorFailed(f"{stream.summary}: expected sha256 {resource.sha256}, "
-                           f"got {stream.digest.hexdigest()}") from error
+        raise MirrorFailed(
+            f"{stream.summary}: expected sha256 {resource.sha256}, got {stream.digest.hexdigest()}"
+        ) from error
     finally:
         logger.setLevel(level)
     return Path(path)
@@ -77,7 +84,7 @@ class _Stream:
         self.min_speed = min_speed
         self.summary = "no answer"
         self.received = 0
-        self.digest = hashlib.sha256()      # for the message; pooch takes its own from the file
+        self.digest = hashlib.sha256()  # for the message; pooch takes its own from the file
 
     def __call__(self, url: str, output_file: str, pooch: Any, check_only: bool = False) -> None:
         import requests
@@ -90,7 +97,7 @@ class _Stream:
             with requests.get(url, stream=True, timeout=limits, headers=headers) as response:
                 self._check_head(response)
                 self._receive(response, Path(output_file), url)
-        except urllib3.exceptions.ProtocolError as error:      # what urllib3 says when a body stops early
+        except urllib3.exceptions.ProtocolError as error:  # what urllib3 says when a body stops early
             raise self._ended_early() from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise MirrorFailed(_in_words(error, self.settings), may_pass=True) from error
@@ -105,12 +112,14 @@ class _Stream:
             reason = f" {response.reason}" if response.reason else ""
             raise MirrorFailed(f"HTTP {status}{reason}{elsewhere}", may_pass=status >= 500 or status == 429)
         if kind in ("text/html", "application/xhtml+xml"):
-            raise MirrorFailed(f"{self.summary}: a web page instead of the file "
-                               "(does this network ask you to log in first?)")
+            raise MirrorFailed(
+                f"{self.summary}: a web page instead of the file (does this network ask you to log in first?)"
+            )
         length = response.headers.get("Content-Length")
         if length is not None and length.isdigit() and int(length) != self.resource.size:
-            raise MirrorFailed(f"{self.summary}: {int(length):,} bytes announced, "
-                               f"expected {self.resource.size:,}")
+            raise MirrorFailed(
+                f"{self.summary}: {int(length):,} bytes announced, expected {self.resource.size:,}"
+            )
 
     def _receive(self, response: requests.Response, output: Path, url: str) -> None:
         """Write the body to ``output``, watching its length and its speed."""
@@ -136,14 +145,18 @@ class _Stream:
         self.summary += f", {expected:,} bytes"
 
     def _ended_early(self) -> MirrorFailed:
-        return MirrorFailed(f"{self.summary}: the body ended after {self.received:,} of "
-                            f"{self.resource.size:,} bytes", may_pass=True)
+        return MirrorFailed(
+            f"{self.summary}: the body ended after {self.received:,} of {self.resource.size:,} bytes",
+            may_pass=True,
+        )
 
     def _check_speed(self, speed: float, remaining: int) -> None:
         """Give up on a slow mirror, unless what remains takes no longer than one more window."""
         if speed < self.min_speed and remaining > speed * self.settings.window:
-            raise MirrorFailed(f"too slow: {speed / 1e3:.1f} kB/s, "
-                               f"the minimum is {self.min_speed / 1e3:.1f} kB/s", speed=speed)
+            raise MirrorFailed(
+                f"too slow: {speed / 1e3:.1f} kB/s, the minimum is {self.min_speed / 1e3:.1f} kB/s",
+                speed=speed,
+            )
 
 
 def _in_words(error: Exception, settings: DownloadSettings) -> str:
@@ -156,12 +169,12 @@ def _in_words(error: Exception, settings: DownloadSettings) -> str:
     if isinstance(error, (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)):
         return f"no byte for {settings.read_timeout:g} s"
     cause: object = error
-    for _ in range(4):      # requests wraps urllib3 wraps http.client wraps the socket's own error
+    for _ in range(4):  # requests wraps urllib3 wraps http.client wraps the socket's own error
         inner = getattr(cause, "reason", None) or next(iter(getattr(cause, "args", ())), None)
         if not isinstance(inner, Exception):
             break
         cause = inner
-    text = str(cause).rpartition("): ")[2]      # without "HTTPSConnection(host=…): "
+    text = str(cause).rpartition("): ")[2]  # without "HTTPSConnection(host=…): "
     return f"{type(cause).__name__}: {text[:160]}"
 
 
@@ -176,8 +189,13 @@ def _progress(resource: Resource, url: str) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-               TimeRemainingColumn())
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=resource.size)
         yield lambda count: bar.advance(task, count)

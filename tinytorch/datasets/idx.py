@@ -45,10 +45,10 @@ def read_idx_gz(path: Path, shape: tuple[int, ...]) -> np.ndarray:
                     if len(head) < header.size:
                         continue
                     _check_header(path, header.unpack_from(head), wanted)
-                    piece, head = head[header.size:], head[:header.size]
+                    piece, head = head[header.size :], head[: header.size]
                 if filled + len(piece) > len(flat):
                     raise _damaged(path, f"{len(flat):,} bytes after the header", "more")
-                flat[filled:filled + len(piece)] = piece
+                flat[filled : filled + len(piece)] = piece
                 filled += len(piece)
     except zlib.error as error:
         raise _damaged(path, "gzip data", str(error)) from error
@@ -60,26 +60,38 @@ def read_idx_gz(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _damaged(path: Path, expected: str, got: str) -> ValueError:
-    return ValueError(f"{path}: expected {expected}, got {got}; the file is damaged, "
-                      "delete it and it will be downloaded again")
+    return ValueError(
+        f"{path}: expected {expected}, got {got}; the file is damaged, "
+        "delete it and it will be downloaded again"
+    )
 
 
 def _check_header(path: Path, got: tuple[int, ...], wanted: tuple[int, ...]) -> None:
     if got[0] != wanted[0]:
-        raise ValueError(f"{path}: expected the idx magic 0x{wanted[0]:08x} "
-                         f"(unsigned bytes, {len(wanted) - 1} dimensions), got 0x{got[0]:08x}")
+        raise ValueError(
+            f"{path}: expected the idx magic 0x{wanted[0]:08x} "
+            f"(unsigned bytes, {len(wanted) - 1} dimensions), got 0x{got[0]:08x}"
+        )
     if got[1:] != wanted[1:]:
         raise ValueError(f"{path}: expected an array of shape {wanted[1:]}, the header says {got[1:]}")
 
 
-def load_idx_dataset(name: str, resources: tuple[Resource, ...], classes: tuple[str, ...],
-                     root: str | Path | None, offline: bool | None,
-                     settings: DownloadSettings | None) -> ImageDataset:
+def load_idx_dataset(
+    name: str,
+    resources: tuple[Resource, ...],
+    classes: tuple[str, ...],
+    root: str | Path | None,
+    offline: bool | None,
+    settings: DownloadSettings | None,
+) -> ImageDataset:
     """MNIST and its drop-in replacements: four files, 60,000 + 10,000 images of 28×28."""
     paths = fetch_all(resources, root, offline=offline, settings=settings)
     train_images, train_labels, test_images, test_labels = paths
     return ImageDataset(
         name,
-        read_idx_gz(train_images, (60_000, 28, 28)), read_idx_gz(train_labels, (60_000,)).astype(np.int64),
-        read_idx_gz(test_images, (10_000, 28, 28)), read_idx_gz(test_labels, (10_000,)).astype(np.int64),
-        classes)
+        read_idx_gz(train_images, (60_000, 28, 28)),
+        read_idx_gz(train_labels, (60_000,)).astype(np.int64),
+        read_idx_gz(test_images, (10_000, 28, 28)),
+        read_idx_gz(test_labels, (10_000,)).astype(np.int64),
+        classes,
+    )

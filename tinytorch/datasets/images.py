@@ -40,19 +40,25 @@ class ImageDataset:
     def __post_init__(self) -> None:
         for split, (images, labels) in zip(("train", "test"), self, strict=True):
             if len(images) != len(labels):
-                raise ValueError(f"{self.name}, {split}: expected as many labels as images, "
-                                 f"got {len(labels)} labels for {len(images)} images")
+                raise ValueError(
+                    f"{self.name}, {split}: expected as many labels as images, "
+                    f"got {len(labels)} labels for {len(images)} images"
+                )
             if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
-                raise ValueError(f"{self.name}, {split}: expected labels from 0 to {len(self.classes) - 1}, "
-                                 f"got {labels.min()} to {labels.max()}")
+                raise ValueError(
+                    f"{self.name}, {split}: expected labels from 0 to {len(self.classes) - 1}, "
+                    f"got {labels.min()} to {labels.max()}"
+                )
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield self.train_images, self.train_labels
         yield self.test_images, self.test_labels
 
     def __repr__(self) -> str:
-        return (f"ImageDataset({self.name}: {len(self.train_images):,} training and "
-                f"{len(self.test_images):,} test images of {self.image_shape}, {len(self.classes)} classes)")
+        return (
+            f"ImageDataset({self.name}: {len(self.train_images):,} training and "
+            f"{len(self.test_images):,} test images of {self.image_shape}, {len(self.classes)} classes)"
+        )
 
     @property
     def image_shape(self) -> tuple[int, ...]:

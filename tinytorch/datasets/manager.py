@@ -34,8 +34,12 @@ class DatasetManager:
     ((1442, 8, 8), 'int64')
     """
 
-    def __init__(self, root: str | Path | None = None, offline: bool | None = None,
-                 settings: DownloadSettings | None = None) -> None:
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        offline: bool | None = None,
+        settings: DownloadSettings | None = None,
+    ) -> None:
         self.root = data_dir(root)
         self.offline = offline
         self.settings = settings
@@ -63,12 +67,14 @@ class DatasetManager:
         """The embedded digits, 1,442 + 355 images ``(8, 8)``; see :func:`tinytorch.datasets.digits`."""
         return digits()
 
-    def get_xor_data(self, n: int = 1000, *, noise: float = 0.25,
-                     seed: int | np.random.Generator = 0) -> tuple[np.ndarray, np.ndarray]:
+    def get_xor_data(
+        self, n: int = 1000, *, noise: float = 0.25, seed: int | np.random.Generator = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """XOR points, float32 ``(n, 2)`` and ``(n, 1)``; see :func:`tinytorch.datasets.xor`."""
         return xor(n, noise=noise, seed=seed)
 
-    def get_perceptron_data(self, n: int = 1000, *, std: float = 0.8,
-                            seed: int | np.random.Generator = 0) -> tuple[np.ndarray, np.ndarray]:
+    def get_perceptron_data(
+        self, n: int = 1000, *, std: float = 0.8, seed: int | np.random.Generator = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Two clouds, float32 ``(n, 2)`` and ``(n, 1)``; see :func:`tinytorch.datasets.two_gaussians`."""
         return two_gaussians(n, std=std, seed=seed)

@@ -26,20 +26,31 @@ def _file(filename: str, size: int, sha256: str) -> Resource:
 
 
 MNIST_FILES = (
-    _file("train-images-idx3-ubyte.gz", 9_912_422,
-          "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
-    _file("train-labels-idx1-ubyte.gz", 28_881,
-          "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
-    _file("t10k-images-idx3-ubyte.gz", 1_648_877,
-          "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
-    _file("t10k-labels-idx1-ubyte.gz", 4_542,
-          "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+    _file(
+        "train-images-idx3-ubyte.gz",
+        9_912_422,
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    ),
+    _file(
+        "train-labels-idx1-ubyte.gz",
+        28_881,
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    ),
+    _file(
+        "t10k-images-idx3-ubyte.gz",
+        1_648_877,
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    ),
+    _file(
+        "t10k-labels-idx1-ubyte.gz", 4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+    ),
 )
 """The four original files: training images and labels, test images and labels."""
 
 
-def mnist(root: str | Path | None = None, *, offline: bool | None = None,
-          settings: DownloadSettings | None = None) -> ImageDataset:
+def mnist(
+    root: str | Path | None = None, *, offline: bool | None = None, settings: DownloadSettings | None = None
+) -> ImageDataset:
     """MNIST: 60,000 training and 10,000 test images, uint8 ``(N, 28, 28)``, labels int64 ``(N,)``.
 
     Args:

@@ -19,8 +19,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Attempt", "DatasetUnavailable", "DownloadSettings", "Missing", "Resource", "data_dir", "fetch",
-           "fetch_all", "file_digest", "offline_requested"]
+__all__ = [
+    "Attempt",
+    "DatasetUnavailable",
+    "DownloadSettings",
+    "Missing",
+    "Resource",
+    "data_dir",
+    "fetch",
+    "fetch_all",
+    "file_digest",
+    "offline_requested",
+]
 
 # A staging folder that nobody wrote to for this long belongs to a run that was killed.
 _STALE_SECONDS = 3600.0
@@ -112,25 +122,32 @@ def _explain(root: Path, missing: Sequence[Missing], note: str) -> str:
     for entry in missing:
         resource = entry.resource
         target = root / resource.path
-        lines += [f"{resource.filename} is not available.",
-                  f"  expected  {target}",
-                  f"            {resource.size:,} bytes, sha256 {resource.sha256}",
-                  f"  got       {entry.found}"]
+        lines += [
+            f"{resource.filename} is not available.",
+            f"  expected  {target}",
+            f"            {resource.size:,} bytes, sha256 {resource.sha256}",
+            f"  got       {entry.found}",
+        ]
         if entry.attempts:
             for number, (attempt, times) in enumerate(Counter(entry.attempts).items()):
-                lines += [f"  {'tried' if number == 0 else '':<9} {attempt.url}",
-                          f"              {attempt.answer}{f' ({times} times)' if times > 1 else ''}"]
+                lines += [
+                    f"  {'tried' if number == 0 else '':<9} {attempt.url}",
+                    f"              {attempt.answer}{f' ({times} times)' if times > 1 else ''}",
+                ]
         else:
             lines.append(f"  tried     nothing: {entry.not_tried}")
-            lines += [f"  {'source' if number == 0 else '':<9} {url}"
-                      for number, url in enumerate(resource.urls)]
+            lines += [
+                f"  {'source' if number == 0 else '':<9} {url}" for number, url in enumerate(resource.urls)
+            ]
     if note:
         lines.append(note)
     folders = sorted({str((root / entry.resource.path).parent) for entry in missing})
     first = missing[0].resource.path
-    lines += ["what to do:",
-              f"  - put the original file into {' and '.join(folders)} (from any of the URLs above), or",
-              f"  - point TINYTORCH_DATA_DIR at a folder that holds {first}, or"]
+    lines += [
+        "what to do:",
+        f"  - put the original file into {' and '.join(folders)} (from any of the URLs above), or",
+        f"  - point TINYTORCH_DATA_DIR at a folder that holds {first}, or",
+    ]
     if any("TINYTORCH_OFFLINE" in entry.not_tried for entry in missing):
         lines.append("  - unset TINYTORCH_OFFLINE and run again with a network.")
     else:
@@ -163,8 +180,13 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fetch(resource: Resource, root: str | os.PathLike[str] | None = None, *, offline: bool | None = None,
-          settings: DownloadSettings | None = None) -> Path:
+def fetch(
+    resource: Resource,
+    root: str | os.PathLike[str] | None = None,
+    *,
+    offline: bool | None = None,
+    settings: DownloadSettings | None = None,
+) -> Path:
     """The path of a file whose hash is right, downloading it when it is missing or wrong.
 
     Args:
@@ -201,8 +223,13 @@ def fetch(resource: Resource, root: str | os.PathLike[str] | None = None, *, off
     raise DatasetUnavailable(folder, [Missing(resource, found, attempts)])
 
 
-def fetch_all(resources: Sequence[Resource], root: str | os.PathLike[str] | None = None, *,
-              offline: bool | None = None, settings: DownloadSettings | None = None) -> list[Path]:
+def fetch_all(
+    resources: Sequence[Resource],
+    root: str | os.PathLike[str] | None = None,
+    *,
+    offline: bool | None = None,
+    settings: DownloadSettings | None = None,
+) -> list[Path]:
     """:func:`fetch` for several files; one error names all that are missing.
 
     After the first file that no mirror gives, the network is left alone: the others are only looked for.
@@ -236,8 +263,9 @@ def _wrong_with(target: Path, resource: Resource) -> str | None:
     return f"{target.stat().st_size:,} bytes, sha256 {digest} (left as it is)"
 
 
-def _from_mirrors(resource: Resource, staging: Path,
-                  settings: DownloadSettings) -> tuple[tuple[Attempt, ...], Path | None]:
+def _from_mirrors(
+    resource: Resource, staging: Path, settings: DownloadSettings
+) -> tuple[tuple[Attempt, ...], Path | None]:
     """Try the mirrors in order, then the fastest of the slow ones with patience."""
     from .download import MirrorFailed, download
 
@@ -273,14 +301,17 @@ def _put_in_place(arrived: Path, target: Path, resource: Resource) -> None:
     """Rename the checked file over its target, after moving a wrong one aside."""
     if target.is_file():
         digest = file_digest(target)
-        if digest == resource.sha256:      # another process was faster
+        if digest == resource.sha256:  # another process was faster
             return
         aside = target.with_name(f"{target.name}.wrong-{digest[:8]}")
         target.replace(aside)
-        print(f"tinytorch: {target} had the wrong hash; it is now {aside.name}, "
-              "and the right file takes its place", file=sys.stderr)
+        print(
+            f"tinytorch: {target} had the wrong hash; it is now {aside.name}, "
+            "and the right file takes its place",
+            file=sys.stderr,
+        )
     with arrived.open("rb+") as file:
-        os.fsync(file.fileno())      # the bytes before the name, should the machine lose power
+        os.fsync(file.fileno())  # the bytes before the name, should the machine lose power
     arrived.replace(target)
 
 
@@ -298,7 +329,7 @@ def _sweep(folder: Path) -> None:
     """Remove what killed runs left behind. A live download keeps touching its file."""
     now = time.time()
     for staging in folder.glob(".partial-*"):
-        with contextlib.suppress(OSError):      # another process may sweep at the same time
+        with contextlib.suppress(OSError):  # another process may sweep at the same time
             touched = max(path.stat().st_mtime for path in [staging, *staging.iterdir()])
             if now - touched > _STALE_SECONDS:
                 shutil.rmtree(staging, ignore_errors=True)

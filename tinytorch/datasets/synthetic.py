@@ -7,8 +7,9 @@ import numpy as np
 __all__ = ["two_gaussians", "xor"]
 
 
-def two_gaussians(n: int = 1000, *, std: float = 0.8,
-                  seed: int | np.random.Generator = 0) -> tuple[np.ndarray, np.ndarray]:
+def two_gaussians(
+    n: int = 1000, *, std: float = 0.8, seed: int | np.random.Generator = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Two round clouds around (-2, -2), label 0, and (2, 2), label 1: what a line can separate.
 
     The best line is ``x0 + x1 = 0``; it errs with probability ``Q(2·√2 / std)``, 0.02 % at the default
@@ -36,8 +37,9 @@ def two_gaussians(n: int = 1000, *, std: float = 0.8,
     return points.astype(np.float32), labels[:, None].astype(np.float32)
 
 
-def xor(n: int = 1000, *, noise: float = 0.25,
-        seed: int | np.random.Generator = 0) -> tuple[np.ndarray, np.ndarray]:
+def xor(
+    n: int = 1000, *, noise: float = 0.25, seed: int | np.random.Generator = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Clouds around the corners (±1, ±1); the label is 1 where the signs of the coordinates differ.
 
     No line does better than 75 % of the corners. At the default noise the clouds stay four standard
@@ -73,5 +75,5 @@ def xor(n: int = 1000, *, noise: float = 0.25,
 def _check(n: int, least: int, name: str, spread: float) -> None:
     if n < least:
         raise ValueError(f"n: expected at least {least} points, got {n}")
-    if not spread >= 0:      # also refuses NaN
+    if not spread >= 0:  # also refuses NaN
         raise ValueError(f"{name}: expected a standard deviation of at least 0, got {spread}")

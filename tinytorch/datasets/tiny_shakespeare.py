@@ -15,13 +15,17 @@ TINY_SHAKESPEARE_FILE = Resource(
     "tinyshakespeare/input.txt",
     "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
     1_115_394,
-    ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
-     "https://raw.githubusercontent.com/karpathy/ng-video-lecture/master/input.txt"))
+    (
+        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        "https://raw.githubusercontent.com/karpathy/ng-video-lecture/master/input.txt",
+    ),
+)
 """The one file."""
 
 
-def tiny_shakespeare(root: str | Path | None = None, *, offline: bool | None = None,
-                     settings: DownloadSettings | None = None) -> str:
+def tiny_shakespeare(
+    root: str | Path | None = None, *, offline: bool | None = None, settings: DownloadSettings | None = None
+) -> str:
     """The whole text, ASCII.
 
     Args:

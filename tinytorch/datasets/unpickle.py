@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-_reconstruct = np.empty(0).__reduce__()[0]      # NumPy's own, whose module has moved between versions
+_reconstruct = np.empty(0).__reduce__()[0]  # NumPy's own, whose module has moved between versions
 
 # Old pickles (CIFAR-10 was written by Python 2) and new ones spell the module differently.
 _ALLOWED: dict[tuple[str, str], Any] = {
@@ -32,7 +32,8 @@ class _ArrayUnpickler(pickle.Unpickler):
         except KeyError:
             raise pickle.UnpicklingError(
                 f"expected NumPy arrays and plain containers only, got a reference to {module}.{name}; "
-                "nothing of this pickle was run, do not use the file") from None
+                "nothing of this pickle was run, do not use the file"
+            ) from None
 
 
 def load_arrays(data: bytes) -> Any:

@@ -1,0 +1,1 @@
+"""Kernels: ndarrays in, ndarrays out. The only place that imports Numba."""
