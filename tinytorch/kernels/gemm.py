@@ -15,7 +15,6 @@ of threads.
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 
@@ -32,9 +31,9 @@ from tinytorch.kernels.packing import (
     rounded,
     row_panel_bytes,
 )
-from tinytorch.kernels.parallel import ASK, address_of, on_all_threads
+from tinytorch.kernels.parallel import ASK, Job
 from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, load, size_of, store
-from tinytorch.kernels.tiles import DOT_COLUMNS, DOT_COLUMNS_ALONE, DOT_ROWS, MASKED, dots, tile
+from tinytorch.kernels.tiles import DOT_COLUMNS, DOT_COLUMNS_ALONE, DOT_ROWS, MASKED, dots, tiles
 
 DEPTH = 1536  # bytes of k in a block: 384 float32, so that a row panel of a takes 18 of 32 KiB
 WIDTH = 2048  # bytes of n in a block, which then takes 3/4 of a second-level cache of 1 MiB
@@ -45,7 +44,7 @@ IN_PLACE_A = 1 << 18  # bytes from the first to the last row of a transposed blo
 IN_PLACE_B = 5 << 17  # the same of b
 FLAT_ROWS = 32  # up to so many rows of c, dot products along k cost less than transposing b,
 FLAT_DEPTH = 16  # if they have so many times more elements than there are rows
-PARALLEL_WORK = 200_000  # multiply-adds from which two threads beat one
+PARALLEL_WORK = 250_000  # multiply-adds from which two threads beat one
 
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 ZERO, LOWEST = np.float32(0), np.float32(-np.inf)  # bound anew for each type
@@ -185,35 +184,41 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
                             )
                         a_panel = a_copy + nth * row_panel_bytes(depth, size)
                         nth = nth + 1 if nth + 1 < group else 0
-                    j = 0
-                    while j < columns:
-                        width = min(panel, columns - j)  # whole vectors, then the part of one that is left
-                        if width > lanes:
-                            width -= width % lanes
-                        if j < direct:
-                            b_panel, b_step = b_block + j * size, b_k
-                        else:
-                            nth_b = (j - direct) // panel
-                            within = j - direct - nth_b * panel
-                            b_panel = b_copy + nth_b * panel_bytes(depth) + within * size
-                            b_step = rounded(min(panel, columns - j + within), lanes) * size
-                        z = c_here + i * c_row + (j0 + j) * size
-                        start, start_row = z, c_row
-                        if k0 == 0 and start_id != c_id:
-                            start, start_row = bias + (j0 + j) * bias_col, 0
-                        tile(
-                            rows, width, a_panel, row_step, k_step, b_panel, b_step,
-                            start, start_row, z, c_row, depth, low,
+                    z = c_here + i * c_row + j0 * size
+                    start, start_row, start_col = z, c_row, size
+                    if k0 == 0 and start_id != c_id:
+                        start, start_row, start_col = bias + j0 * bias_col, 0, bias_col
+                    whole = columns // panel
+                    if whole:
+                        b_panel, b_step, b_next = b_block, b_k, PANEL
+                        if not direct:
+                            b_panel, b_step, b_next = b_copy, PANEL, panel_bytes(depth)
+                        tiles(
+                            rows, panel, whole, a_panel, row_step, k_step, b_panel, b_step, b_next,
+                            start, start_row, panel * start_col, z, c_row, depth, low,
+                        )  # fmt: skip
+                    j = whole * panel
+                    while j < columns:  # a whole vector, and the part of one that is left
+                        width = min(lanes, columns - j)
+                        b_panel, b_step = b_block + j * size, b_k
+                        if j >= direct:
+                            b_panel = b_copy + (whole - direct // panel) * panel_bytes(depth)
+                            b_panel, b_step = (
+                                b_panel + j % panel * size,
+                                rounded(columns % panel, lanes) * size,
+                            )
+                        tiles(
+                            rows, width, 1, a_panel, row_step, k_step, b_panel, b_step, 0,
+                            start + j * start_col, start_row, 0, z + j * size, c_row, depth, low,
                         )  # fmt: skip
                         j += width
     return 0
 
 
-_gemm = {
-    _F32: kernel(bind(_share, "gemm_float32", ZERO=np.float32(0), LOWEST=np.float32(-np.inf))),
-    _F64: kernel(bind(_share, "gemm_float64", ZERO=np.float64(0), LOWEST=np.float64(-np.inf))),
+_jobs = {
+    _F32: Job(bind(_share, "gemm_float32", ZERO=np.float32(0), LOWEST=np.float32(-np.inf))),
+    _F64: Job(bind(_share, "gemm_float64", ZERO=np.float64(0), LOWEST=np.float64(-np.inf))),
 }
-_addresses: dict[np.dtype, Any] = {}
 
 
 class _Scratch(threading.local):
@@ -228,13 +233,11 @@ _scratch = _Scratch()
 
 def _multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, start: int, relu: int, work: int) -> None:
     """c = start + a @ b, where `start` is 0, the id of a bias, or the id of c; then the activation."""
-    dtype = c.dtype
     scratch = _scratch.buffer
     if work < PARALLEL_WORK:
-        missing = _gemm[dtype](id(a), id(b), id(c), start, id(scratch), relu, 0, 1)
+        missing = _jobs[c.dtype].alone(id(a), id(b), id(c), start, id(scratch), relu, 0, 1)
     else:
-        address = _addresses.get(dtype) or _addresses.setdefault(dtype, address_of(_gemm[dtype]))
-        missing = on_all_threads(address, id(a), id(b), id(c), start, id(scratch), relu)
+        missing = _jobs[c.dtype].together(id(a), id(b), id(c), start, id(scratch), relu)
     if missing:
         _scratch.buffer = np.empty(len(scratch) + missing, np.uint8)
         _multiply(a, b, c, start, relu, work)
@@ -266,7 +269,7 @@ def gemm(
     m, k = a.shape
     depth, n = b.shape
     dtype = a.dtype
-    if k != depth or dtype is not b.dtype or dtype not in _gemm:
+    if k != depth or dtype is not b.dtype or dtype not in _jobs:
         _check("gemm", "a (m, k) and b (k, n)", a, b)
     if out is None:
         out = np.empty((m, n), dtype) if m * n * 8 < SMALLEST else empty((m, n), dtype)
@@ -304,7 +307,7 @@ def bmm(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarr
     if (
         k != depth
         or dtype is not b.dtype
-        or dtype not in _gemm
+        or dtype not in _jobs
         or (batch != others and 1 not in (batch, others))
     ):
         _check("bmm", "a (batch, m, k) and b (batch, k, n)", a, b)
@@ -343,7 +346,7 @@ def bmm_grad_b(a: np.ndarray, g: np.ndarray, out: np.ndarray | None = None) -> n
 
 def _check(name: str, wanted: str, a: np.ndarray, b: np.ndarray) -> None:
     """Raise what is wrong with the operands, if anything is: the callers' tests are quick and strict."""
-    if a.dtype != b.dtype or a.dtype not in _gemm:
+    if a.dtype != b.dtype or a.dtype not in _jobs:
         raise TypeError(
             f"{name}: expected two float32 or two float64 arrays, got {a.dtype} and {b.dtype}. "
             "Convert with .astype() first."

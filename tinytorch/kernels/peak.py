@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 
-from tinytorch.kernels._jit import bind, get_num_threads, kernel
+from tinytorch.kernels._jit import bind, get_num_threads
 from tinytorch.kernels.memory import empty
 from tinytorch.kernels.packing import data_address
-from tinytorch.kernels.parallel import ASK, address_of, on_all_threads
+from tinytorch.kernels.parallel import ASK, Job
 from tinytorch.kernels.simd import PANEL, ROWS, size_of
-from tinytorch.kernels.tiles import tile
+from tinytorch.kernels.tiles import tiles
 
 DEPTH = 128  # 6 KiB of a, 16 KiB of b, 1.5 KiB of c where vectors have 64 bytes
 ZERO, LOWEST = np.float32(0), np.float32(-np.inf)  # bound anew for each type
@@ -23,13 +23,14 @@ def _share(a_id, b_id, c_id, repeats, unused, unused_too, part, parts):
         return 0
     size = size_of(ZERO)
     a, b, c = data_address(a_id), data_address(b_id), data_address(c_id) + part * ROWS * PANEL
+    width = PANEL // size
     for _ in range(repeats):
-        tile(ROWS, PANEL // size, a, size, ROWS * size, b, PANEL, c, PANEL, c, PANEL, DEPTH, LOWEST)
+        tiles(ROWS, width, 1, a, size, ROWS * size, b, PANEL, 0, c, PANEL, 0, c, PANEL, DEPTH, LOWEST)
     return 0
 
 
-_peak = {
-    np.dtype(real): kernel(bind(_share, f"peak_{real.__name__}", ZERO=real(0), LOWEST=real(-np.inf)))
+_jobs = {
+    np.dtype(real): Job(bind(_share, f"peak_{real.__name__}", ZERO=real(0), LOWEST=real(-np.inf)))
     for real in (np.float32, np.float64)
 }
 
@@ -44,10 +45,10 @@ def peak(dtype: type | np.dtype = np.float32, seconds: float = 0.2) -> float:
     a, b, c = (empty(shape, dtype) for shape in ((DEPTH, ROWS), (DEPTH, columns), (threads, ROWS, columns)))
     a[...], b[...], c[...] = 1, 1, 0
     repeats = 400  # about 0.3 ms: long beside the start of the threads, short beside a time slice
-    address = address_of(_peak[dtype])
-    on_all_threads(address, id(a), id(b), id(c), repeats, 0, 0)
+    job = _jobs[dtype]
+    job.together(id(a), id(b), id(c), repeats, 0, 0)  # compiled here, at the latest
     best, end = float("inf"), time.perf_counter() + seconds
     while (start := time.perf_counter()) < end:
-        on_all_threads(address, id(a), id(b), id(c), repeats, 0, 0)
+        job.together(id(a), id(b), id(c), repeats, 0, 0)
         best = min(best, time.perf_counter() - start)
     return 2 * threads * repeats * ROWS * columns * DEPTH / best / 1e9

@@ -3,14 +3,14 @@
 LLVM's vectoriser does not keep a block of accumulators in registers, so these are explicit vector IR.
 Addresses are integers and strides are bytes, as in `simd`.
 
-`tile(rows, columns, a, a_row, a_k, b, b_k, start, start_row, c, c_row, k, floor)`
+`tiles(rows, columns, count, a, a_row, a_k, b, b_k, b_next, start, start_row, start_next, c, c_row, k, floor)`
     c[i, j] = max(start[i, j] + sum_k a[i, k] * b[k, j], floor), for rows <= ROWS, and columns that are up
-    to VECTORS whole vectors or a part of one, and k >= 1.  The elements of `a` lie anywhere; the rows of
-    `b`, `start` and `c` are contiguous.  The lanes are columns, and every element sees the same chain of
-    multiply-adds in the order of k in whatever tile it falls: how a product is cut into tiles, or into
-    shares of threads, does not change a bit of it.
-    Where not MASKED, rows of `b` are read up to whole
-    vectors, so `b` must have them.
+    to VECTORS whole vectors or a part of one, and k >= 1; then the same for the tile to the right of it, with
+    the next b and start, `count` times in all.  The elements of `a` lie anywhere; the rows of `b`, `start`
+    and `c` are contiguous.  The lanes are columns, and every element sees the same chain of multiply-adds in
+    the order of k in whatever tile it falls: how a product is cut into tiles, or into shares of threads,
+    does not change a bit of it.  Where not MASKED, rows of `b` are read up to whole vectors, so `b` must have
+    them.
 `dots(rows, columns, a, a_row, b, b_col, start, start_row, c, c_row, k, floor)`
     the same where `a` and `b` are both contiguous along k, for rows <= DOT_ROWS and columns <= DOT_COLUMNS,
     or for one row and columns <= DOT_COLUMNS_ALONE, and for k >= lanes.  The lanes are partial sums along
@@ -59,22 +59,19 @@ def _call(context: Any, builder: ir.IRBuilder, name: str, emit: Callable, argume
     return context.get_dummy_value()
 
 
-def _emit_tile(rows: int, vectors: int, partial: bool, size: int) -> Callable:
-    """The tile of exactly `rows` x `vectors` vectors, or of `columns` columns that are part of one vector."""
+def _emit_tiles(rows: int, vectors: int, partial: bool, size: int) -> Callable:
+    """Tiles of exactly `rows` x `vectors` vectors, or of `columns` columns that are part of one vector."""
 
-    def emit_body(builder, columns, a, a_row, a_k, b, b_k, start, start_row, c, c_row, k, floor):
+    def emit_body(
+        builder, columns, count, a, a_row, a_k, b, b_k, b_next,
+        start, start_row, start_next, c, c_row, k, floor,
+    ):  # fmt: skip
         emit = Emitter(builder, size)
         mask = emit.below(columns) if partial else None
+        a_rows = emit.rows(a, a_row, rows)
 
         def load_row(row: ir.Value, mask: ir.Value | None) -> list[ir.Value]:
             return [emit.load(emit.at(row, j * VECTOR_BYTES), mask) for j in range(vectors)]
-
-        a_rows, c_rows = emit.rows(a, a_row, rows), emit.rows(c, c_row, rows)
-        total = [x for row in emit.rows(start, start_row, rows) for x in load_row(row, mask)]
-        with builder.if_then(builder.icmp_signed(">=", k, integer(PREFETCH_DEPTH))):
-            for row in c_rows:  # the tile to the right will be the next
-                for j in range(vectors):
-                    emit.prefetch(emit.byte(row, (VECTORS + j) * VECTOR_BYTES), 1)
 
         def step(along: ir.Value, b_row: ir.Value, *total: ir.Value) -> list[ir.Value]:
             b_vectors = load_row(b_row, mask if MASKED else None)
@@ -85,11 +82,21 @@ def _emit_tile(rows: int, vectors: int, partial: bool, size: int) -> Callable:
                     following.append(emit.multiply_add(element, b_vectors[j], total[i * vectors + j]))
             return following
 
-        _, _, *total = emit.repeat(k, [integer(0), emit.pointer(b), *total], step)
-        for i, row in enumerate(c_rows):
-            for j in range(vectors):
-                value = emit.at_least(total[i * vectors + j], floor)
-                emit.store(value, emit.at(row, j * VECTOR_BYTES), mask)
+        def one(b: ir.Value, start: ir.Value, c: ir.Value) -> list[ir.Value]:
+            c_rows = emit.rows(c, c_row, rows)
+            total = [x for row in emit.rows(start, start_row, rows) for x in load_row(row, mask)]
+            with builder.if_then(builder.icmp_signed(">=", k, integer(PREFETCH_DEPTH))):
+                for row in c_rows:  # where the next tile will be
+                    for j in range(vectors):
+                        emit.prefetch(emit.byte(row, (vectors + j) * VECTOR_BYTES), 1)
+            _, _, *total = emit.repeat(k, [integer(0), b, *total], step)
+            for i, row in enumerate(c_rows):
+                for j in range(vectors):
+                    value = emit.at_least(total[i * vectors + j], floor)
+                    emit.store(value, emit.at(row, j * VECTOR_BYTES), mask)
+            return [emit.byte(b, b_next), emit.byte(start, start_next), emit.byte(c, vectors * VECTOR_BYTES)]
+
+        emit.repeat(count, [emit.pointer(address) for address in (b, start, c)], one)
 
     return emit_body
 
@@ -159,7 +166,10 @@ def _emit_transpose(size: int) -> Callable:
 if JIT:
 
     @intrinsic
-    def tile(_, rows, columns, a, a_row, a_k, b, b_k, start, start_row, c, c_row, k, floor):  # noqa: D103
+    def tiles(  # noqa: D103
+        _, rows, columns, count, a, a_row, a_k, b, b_k, b_next,
+        start, start_row, start_next, c, c_row, k, floor,
+    ):  # fmt: skip
         size = size_of_type(floor)
 
         def codegen(context, builder, signature, arguments):
@@ -175,13 +185,13 @@ if JIT:
                     block = builder.append_basic_block("tile_case")
                     choice.add_case(height * (VECTORS + 1) + vectors, block)
                     builder.position_at_end(block)
-                    emit = _emit_tile(height, max(vectors, 1), vectors == 0, size)
+                    emit = _emit_tiles(height, max(vectors, 1), vectors == 0, size)
                     _call(context, builder, f"tile_{height}x{vectors}_{size}", emit, [columns, *others])
                     builder.branch(end)
             builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*[types.intp] * 12, floor), codegen
+        return types.void(*[types.intp] * 15, floor), codegen
 
     @intrinsic
     def dots(_, rows, columns, a, a_row, b, b_col, start, start_row, c, c_row, k, floor):  # noqa: D103
@@ -211,17 +221,18 @@ if JIT:
 
 else:
 
-    def tile(  # noqa: D103
-        rows: int, columns: int, a: int, a_row: int, a_k: int, b: int, b_k: int,
-        start: int, start_row: int, c: int, c_row: int, k: int, floor: Any,
+    def tiles(  # noqa: D103
+        rows: int, columns: int, count: int, a: int, a_row: int, a_k: int, b: int, b_k: int, b_next: int,
+        start: int, start_row: int, start_next: int, c: int, c_row: int, k: int, floor: Any,
     ) -> None:  # fmt: skip
-        for i in range(rows):
-            total = elements(start + i * start_row, columns, floor).copy()
-            for step in range(k):
-                element = elements(a + i * a_row + step * a_k, 1, floor)
-                total += element * elements(b + step * b_k, columns, floor)
-            total[total < floor] = floor
-            elements(c + i * c_row, columns, floor)[:] = total
+        for nth in range(count):
+            for i in range(rows):
+                total = elements(start + nth * start_next + i * start_row, columns, floor).copy()
+                for step in range(k):
+                    element = elements(a + i * a_row + step * a_k, 1, floor)
+                    total += element * elements(b + nth * b_next + step * b_k, columns, floor)
+                total[total < floor] = floor
+                elements(c + nth * columns * floor.itemsize + i * c_row, columns, floor)[:] = total
 
     def dots(  # noqa: D103
         rows: int, columns: int, a: int, a_row: int, b: int, b_col: int,
