@@ -51,6 +51,7 @@ def _sources_hash() -> str:
     return digest.hexdigest()[:16]
 
 
+@functools.cache
 def cache_folder() -> Path:
     """Where compiled kernels are kept: `TINYTORCH_CACHE_DIR`, else the user's cache folder."""
     root = os.environ.get("TINYTORCH_CACHE_DIR")
@@ -88,7 +89,29 @@ class _CacheImpl(caching.CompileResultCacheImpl):
 
 
 class _Cache(caching.FunctionCache):
+    """Numba's disk cache, without which everything still works: a folder that cannot be used is said once."""
+
     _impl_class = _CacheImpl
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except OSError:
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError:
+            _say_once(
+                f"cannot keep compiled kernels in {cache_folder()}; set TINYTORCH_CACHE_DIR to another folder"
+            )
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    if os.environ.get("TINYTORCH_QUIET") != "1":
+        print(f"tinytorch: {text}", file=sys.stderr, flush=True)
 
 
 class _CompileClock(event.Listener):
@@ -99,15 +122,12 @@ class _CompileClock(event.Listener):
         self.kernels = 0
         self._depth = 0
         self._started = 0.0
-        self._announced = False
 
     def on_start(self, event: Any) -> None:
         if self._depth == 0:
             self._started = time.perf_counter()
         self._depth += 1
-        if not self._announced and os.environ.get("TINYTORCH_QUIET") != "1":
-            self._announced = True
-            print("tinytorch: compiling kernels, first run only ...", file=sys.stderr, flush=True)
+        _say_once("compiling kernels, first run only ...")
 
     def on_end(self, event: Any) -> None:
         self._depth -= 1
