@@ -37,7 +37,7 @@ from tinytorch.kernels.tiles import DOT_COLUMNS, DOT_COLUMNS_ALONE, DOT_ROWS, MA
 
 DEPTH = 1536  # bytes of k in a block: 384 float32, so that a row panel of a takes 18 of 32 KiB
 WIDTH = 2048  # bytes of n in a block, which then takes 3/4 of a second-level cache of 1 MiB
-GROUP = 4  # row panels packed at a time where a is transposed: fewer pages to look up
+GROUP = 8  # row panels packed at a time where a is transposed: fewer pages to look up
 DIRECT_ROWS = 48  # with fewer rows of c, packing b costs more than it gains
 DIRECT_COLUMNS = 128  # with fewer columns of c, packing a costs more than it gains
 IN_PLACE_A = 1 << 18  # bytes from the first to the last row of a transposed block of a that is not packed
@@ -58,18 +58,18 @@ def _even(length, most):
 
 
 @kernel(inline=True)
-def _column_parts(rows, vectors, batch, parts):
+def _column_parts(rows, vectors, batch, parts, a_cost, b_cost):
     """Into how many column ranges to cut c for `parts` threads; the rest of the factor `parts` cuts rows.
 
-    Counts vector multiply-adds a thread, with eight more a vector for packing b and a fifth a row for
-    packing a.
+    Counts fifths of a vector multiply-add for one k: with `a_cost` for packing an element of a, which threads
+    side by side do twice, and `b_cost` for packing a vector of b, which threads above each other do twice.
     """
     best, least = 1, -1
     for across in range(1, parts + 1):
         if parts % across == 0:
             down = parts // across
             tall, wide = (rows + down - 1) // down, (vectors + across - 1) // across
-            cost = 5 * tall * wide + 40 * wide * ((batch + down - 1) // down) + tall
+            cost = 5 * tall * wide + a_cost * tall + b_cost * wide * ((batch + down - 1) // down)
             if least < 0 or cost < least:
                 best, least = across, cost
     return best
@@ -104,7 +104,8 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
 
     # Where: the rows and columns of this share, and its part of the scratch.
     vectors = (n + lanes - 1) // lanes
-    across = _column_parts(batch * m, vectors, batch, parts)
+    a_cost = (2 if a_k == size else 5) if pack_a else 0
+    across = _column_parts(batch * m, vectors, batch, parts, a_cost, 0 if b_in_place or flat else 32)
     down = parts // across
     nc = min((vectors + across - 1) // across, WIDTH // VECTOR_BYTES) * lanes
     a_bytes = group * row_panel_bytes(kc, size) if pack_a else 0
