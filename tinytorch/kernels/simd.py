@@ -134,10 +134,10 @@ class Emitter:
         write = self._function(name, ir.VoidType(), self.vector, pointer.type, _i32, self.mask)
         self.builder.call(write, [value, pointer, ir.Constant(_i32, 1), mask])
 
-    def prefetch(self, pointer: ir.Value, level: int) -> None:
-        """Ask for the line at an `i8` pointer, possibly outside of any array, into a level of cache."""
+    def prefetch(self, pointer: ir.Value) -> None:
+        """Ask for the line at an `i8` pointer, possibly outside of any array, into the second-level cache."""
         fetch = self._function("llvm.prefetch.p0i8", ir.VoidType(), pointer.type, _i32, _i32, _i32)
-        self.builder.call(fetch, [pointer, *(ir.Constant(_i32, x) for x in (0, 4 - level, 1))])
+        self.builder.call(fetch, [pointer, *(ir.Constant(_i32, x) for x in (0, 2, 1))])
 
     def multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
         """x * y + z: one fused instruction where the processor has it; SSE2 multiplies, then adds."""
@@ -224,7 +224,7 @@ if JIT:
     def prefetch(_, address):  # noqa: D103
         def codegen(context, builder, signature, arguments):
             emit = Emitter(builder, 4)
-            emit.prefetch(emit.pointer(arguments[0]), 2)
+            emit.prefetch(emit.pointer(arguments[0]))
             return context.get_dummy_value()
 
         return types.void(types.intp), codegen

@@ -37,7 +37,6 @@ from tinytorch.kernels._jit import JIT
 from tinytorch.kernels.simd import ROWS, VECTOR_BYTES, VECTORS, Emitter, elements, integer, size_of_type
 
 MASKED = VECTOR_BYTES >= 32  # AVX loads part of a vector as quickly as all of it
-PREFETCH_DEPTH = 128  # a shorter tile is over before the next one's lines would arrive
 DOT_ROWS, DOT_COLUMNS, DOT_COLUMNS_ALONE = 4, min(4, VECTOR_BYTES // 8), min(8, VECTOR_BYTES // 8)
 
 
@@ -85,10 +84,6 @@ def _emit_tiles(rows: int, vectors: int, partial: bool, size: int) -> Callable:
         def one(b: ir.Value, start: ir.Value, c: ir.Value) -> list[ir.Value]:
             c_rows = emit.rows(c, c_row, rows)
             total = [x for row in emit.rows(start, start_row, rows) for x in load_row(row, mask)]
-            with builder.if_then(builder.icmp_signed(">=", k, integer(PREFETCH_DEPTH))):
-                for row in c_rows:  # where the next tile will be
-                    for j in range(vectors):
-                        emit.prefetch(emit.byte(row, (vectors + j) * VECTOR_BYTES), 1)
             _, _, *total = emit.repeat(k, [integer(0), b, *total], step)
             for i, row in enumerate(c_rows):
                 for j in range(vectors):
@@ -147,7 +142,7 @@ def _emit_transpose(size: int) -> Callable:
         lines = [emit.load(emit.at(row, 0), mask) for row in emit.rows(source, source_row, lanes, rows)]
         ahead = emit.byte(emit.pointer(source), builder.mul(source_row, integer(lanes)))
         for row in emit.rows(ahead, source_row, lanes):  # the block below will be the next
-            emit.prefetch(row, 2)
+            emit.prefetch(row)
         width = lanes // 2
         while width:  # swap the off-diagonal quarters of every 2 width square
             low = [lane if not lane & width else lane - width + lanes for lane in range(lanes)]
