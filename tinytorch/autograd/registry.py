@@ -232,8 +232,13 @@ def new_tensor(array: np.ndarray) -> Any:
     return tensor
 
 
-def as_tensors(op: Op, args: Sequence[Any]) -> list[Any]:
+def as_tensors(op: Op, args: Sequence[Any]) -> Sequence[Any]:
     """The tensor arguments of an op; a Python number takes the first tensor's dtype, arrays keep theirs."""
+    for argument in args:
+        if not (isinstance(argument, _tensor_class) or argument is None):
+            break
+    else:
+        return args
     tensors = []
     for argument in args:
         if isinstance(argument, _tensor_class) or argument is None:
@@ -265,6 +270,10 @@ def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
     if op.extras:
         out, extras = out
     result = new_tensor(out)
+    if modes.backward and not modes.grad:  # inside a gradient rule whose results nobody differentiates
+        for observe in observers:
+            observe(op, inputs, params, result)
+        return result
     if op.view and _shares_memory(out, inputs[0]._data):
         source = inputs[0]
         if source._counter is None:

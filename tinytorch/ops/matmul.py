@@ -11,6 +11,7 @@ from tinytorch.autograd.registry import Node, Refusal, Sample, apply, as_tensors
 from tinytorch.kernels import gemm as kernels
 from tinytorch.ops.common import Array, promote
 from tinytorch.ops.rectifier import relu_grad
+from tinytorch.ops.reduce import sum_to
 
 
 def _flops(a: Array, b: Array, out: Array) -> float:
@@ -207,7 +208,7 @@ def _(ctx: Node, g: Any) -> Any:
     g_x = None
     if needs_x:
         g_x = matrix_product(g, weight) if len(shape) == 2 else matrix_product(g, weight).reshape(shape)
-    return g_x, matmul_grad_b(g, x) if needs_weight else None, g.sum(0) if needs_bias else None
+    return g_x, matmul_grad_b(g, x) if needs_weight else None, sum_to(g, shape=g.shape[1:]) if needs_bias else None
 
 
 def matmul(a: Any, b: Any) -> Any:
