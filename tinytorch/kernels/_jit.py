@@ -34,7 +34,7 @@ BOUNDS_CHECKED = bool(numba.config.BOUNDSCHECK)
 # How long a waiting thread spins before it sleeps. libgomp's own 300,000 rounds are milliseconds, in which it
 # holds the core that the thread it waits for may need: on a busy machine a step of 0.5 ms took 120.
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
-    os.environ["GOMP_SPINCOUNT"] = "1000"
+    os.environ["GOMP_SPINCOUNT"] = "3000"
 
 if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
     numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
