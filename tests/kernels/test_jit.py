@@ -14,7 +14,13 @@ import tinytorch as tt
 from tinytorch.kernels import _jit
 
 KERNELS = Path(_jit.__file__).parent
-HELPER = "from tinytorch.kernels._jit import kernel\n@kernel(inline=True)\ndef twice(x):\n    return x * {factor}\n"
+HELPER = """
+from tinytorch.kernels._jit import kernel
+
+@kernel(inline=True)
+def twice(x):
+    return x * {factor}
+"""
 CALLER = """
 from tinytorch.kernels._jit import kernel
 from tinytorch.kernels.helper import twice

@@ -208,7 +208,11 @@ def _(ctx: Node, g: Any) -> Any:
     g_x = None
     if needs_x:
         g_x = matrix_product(g, weight) if len(shape) == 2 else matrix_product(g, weight).reshape(shape)
-    return g_x, matmul_grad_b(g, x) if needs_weight else None, sum_to(g, shape=g.shape[1:]) if needs_bias else None
+    return (
+        g_x,
+        matmul_grad_b(g, x) if needs_weight else None,
+        sum_to(g, shape=g.shape[1:]) if needs_bias else None,
+    )
 
 
 def matmul(a: Any, b: Any) -> Any:
