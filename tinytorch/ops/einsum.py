@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tinytorch.autograd.registry import as_tensors
@@ -76,7 +77,7 @@ def _parse(equation: str, ndims: list[int]) -> tuple[list[list[str]], list[str]]
     return inputs, output
 
 
-def _sizes(equation: str, inputs: list[list[str]], tensors: list[Any]) -> dict[str, int]:
+def _sizes(equation: str, inputs: list[list[str]], tensors: Sequence[Any]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for names, tensor in zip(inputs, tensors, strict=True):
         for name, length in zip(names, tensor.shape, strict=True):
