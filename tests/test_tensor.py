@@ -634,3 +634,13 @@ def test_questions():
     assert not x[:1].equal(tt.ones(2))
     assert x[:1].allclose(tt.tensor([1.0 + 1e-7]))
     assert x.isclose(x, equal_nan=True).tolist() == [True, True, True]
+
+
+def test_the_shape_of_another_tensor() -> None:
+    x, other = tt.arange(6), tt.zeros(2, 3)
+    assert x.view_as(other).tolist() == x.reshape_as(other).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert tt.arange(3).expand_as(other).tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_rsqrt() -> None:
+    assert tt.tensor([4.0, 16.0]).rsqrt().tolist() == [0.5, 0.25]

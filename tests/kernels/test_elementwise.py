@@ -187,19 +187,3 @@ def test_clip(lo, hi, x):
 def test_where(pair):
     a, b = pair
     np.testing.assert_array_equal(lib.where(a > 0, a, b), np.where(a > 0, a, b))
-
-
-@pytest.mark.parametrize("size", [5, SERIAL + 7])
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_add_into(size, layout):
-    out, a = numbers(size), lay_out(numbers(size, seed=1), layout)
-    ref = out + a
-    lib.add_into(out, a)
-    np.testing.assert_array_equal(out, ref)
-
-
-def test_add_into_writes_through_a_view():
-    whole, a = numbers((SERIAL, 2)), numbers(SERIAL, seed=1)
-    ref = whole[:, 0] + a
-    lib.add_into(whole[:, 0], a)
-    np.testing.assert_array_equal(whole[:, 0], ref)

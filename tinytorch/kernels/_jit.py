@@ -162,8 +162,6 @@ def _only_workqueue() -> bool:
 
 _workqueue_lock = threading.RLock() if JIT and _only_workqueue() else None
 
-_registry: list[Callable] = []
-
 
 def kernel(function: Callable | None = None, *, parallel: bool = False, inline: bool = False) -> Any:
     """Compile `function` lazily with Numba: no GIL, careful fast maths, cached on disk.
@@ -180,7 +178,6 @@ def kernel(function: Callable | None = None, *, parallel: bool = False, inline: 
         return numba.njit(function, forceinline=True, **options)
     dispatcher = numba.njit(function, parallel=parallel and not BOUNDS_CHECKED, **options)
     dispatcher._cache = _Cache(function)
-    _registry.append(dispatcher)
     if parallel and _workqueue_lock is not None:
         return _locked(dispatcher, _workqueue_lock)
     return dispatcher

@@ -236,23 +236,6 @@ def _power_by_numpy(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.power(a, b, order="C"))
 
 
-def add_into(out: np.ndarray, a: np.ndarray) -> None:
-    """out += a in place, for arrays of one shape: how gradients accumulate."""
-    if out.size > SERIAL and out.dtype == a.dtype and is_float(out) and ready(out) is out:
-        a = ready(a)
-        _add_flat(a.reshape(1, 1, -1), out.reshape(1, 1, -1), out.reshape(1, 1, -1))
-    else:
-        _add_in_place(out, a)
-
-
-_add_flat = kernel(bind(_broadcast_parallel, "add_parallel", f=_add_of), parallel=True)
-
-
-@_quietly
-def _add_in_place(out: np.ndarray, a: np.ndarray) -> None:
-    np.add(out, a, out=out)
-
-
 def _cheap(name: str, ufunc: np.ufunc, f: Callable) -> Callable[[np.ndarray], np.ndarray]:
     """The driver of a unary operation that NumPy does as fast on one thread."""
     parallel = unary(name, f, limit=SERIAL)
