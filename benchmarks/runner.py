@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -17,12 +18,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Worker:
-    """A framework's process, started when it is first asked."""
+    """A framework's process, started when it is first asked.
+
+    OPENBLAS_* is left out of its environment: where it names another processor than this one, NumPy would be
+    timed with kernels that it does not choose itself.
+    """
 
     def __init__(self, framework: str, threads: int):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", framework, str(threads)],
             cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -112,10 +112,12 @@ def test_nan_and_infinity_reach_what_they_belong_to_and_nothing_else(case, activ
     assert_close(lib.gemm(a, b, bias, activation), naive.gemm(a, b, bias, activation), a.shape[1])
 
 
-# Across the blocks of k and n, rows of c enough for packing, one row, one column, dot products.
+# Across the blocks of k and n and of packed rows, rows of c enough for packing, one row, one column, dot
+# products.
 LARGE = [
     (50, 70, 800), (130, 1100, 20), (3, 40, 3000), (1, 3000, 3), (3000, 1, 2), (3000, 1, 40), (1, 9, 3000),
     (13, 66, 500), (100, 520, 513), (260, 128, 1024), (64, 10, 64),
+    (2 * lib.PACKED_ROWS + 13, 1100, 300),
 ]  # fmt: skip
 
 

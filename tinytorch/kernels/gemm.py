@@ -2,10 +2,10 @@
 
 The scheme is Goto's (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008),
 turned so that one parallel region does everything: each thread has a rectangle of c, walks over blocks of
-k, packs its own block of b into panels as wide as the register tile (together they stay in the second-level
-cache), and takes row panel after row panel of a, which stays in the first-level cache, past all of them.
-What is small enough is read where it lies, and packing reads through the strides, so a transpose costs no
-copy.
+k, and in each over blocks of columns, packs its own block of b into panels as wide as the register tile
+(together they stay in the second-level cache), and takes row panel after row panel of a, which stays in the
+first-level cache, past all of them.  What is small enough is read where it lies, and packing reads through
+the strides, so a transpose costs no copy.
 
 What a thread does to an element depends on the sizes and strides of the whole product only: the blocks of
 k, and whether the sums run along lanes (`dots`) or not (`tile`).  So the bits are the same for any number
@@ -32,16 +32,18 @@ from tinytorch.kernels.packing import (
     row_panel_bytes,
 )
 from tinytorch.kernels.parallel import ASK, Job
-from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, load, size_of, store
+from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, first_level_ways, load, size_of, store
 from tinytorch.kernels.tiles import DOT_COLUMNS, DOT_COLUMNS_ALONE, DOT_ROWS, MASKED, dots, tiles
 
-DEPTH = 1536  # bytes of k in a block: 384 float32, so that a row panel of a takes 18 of 32 KiB
-WIDTH = 2048  # bytes of n in a block, which then takes 3/4 of a second-level cache of 1 MiB
-GROUP = 8  # row panels packed at a time where a is transposed: fewer pages to look up
+DEPTH = 1024  # bytes of k in a block: 256 float32, so that a row panel of a takes 12 of 32 KiB
+WIDTH = 2048  # bytes of n in a block, which then takes half of a second-level cache of 1 MiB
+GROUP = 8  # row panels packed at a time: where a is transposed, so many share the lookup of a page
+PACKED_ROWS = 128 * ROWS  # of a, packed once for all blocks of columns: about 2 MiB a thread at most
 DIRECT_ROWS = 48  # with fewer rows of c, packing b costs more than it gains
 DIRECT_COLUMNS = 128  # with fewer columns of c, packing a costs more than it gains
 IN_PLACE_A = 1 << 18  # bytes from the first to the last row of a transposed block of a that is not packed
 IN_PLACE_B = 5 << 17  # the same of b
+CROWDED = ROWS > first_level_ways()  # a set cannot hold a line of each row of a panel
 FLAT_ROWS = 32  # up to so many rows of c, dot products along k cost less than transposing b,
 FLAT_DEPTH = 16  # if they have so many times more elements than there are rows
 PARALLEL_WORK = 250_000  # multiply-adds from which two threads beat one
@@ -95,10 +97,10 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
     flat = a_k == size and b_k == size and (b_col != size or n == 1)
     flat = flat and (m == 1 or (m <= FLAT_ROWS and k >= FLAT_DEPTH * m))
     kc = rounded(_even(k, DEPTH // size), lanes)
-    if a_k == size:  # rows a page apart would all fall on the same few sets of the first-level cache
-        group, pack_a = 1, a_row % 4096 == 0
+    if a_k == size:  # rows a page apart all fall on the same few sets of the first-level cache
+        pack_a = CROWDED and a_row % 4096 == 0
     else:
-        group, pack_a = GROUP, kc * a_k > IN_PLACE_A
+        pack_a = kc * a_k > IN_PLACE_A
     pack_a = pack_a and n >= DIRECT_COLUMNS
     b_in_place = b_col == size and k * b_k <= IN_PLACE_B
 
@@ -108,7 +110,10 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
     across = _column_parts(batch * m, vectors, batch, parts, a_cost, 0 if b_in_place or flat else 32)
     down = parts // across
     nc = min((vectors + across - 1) // across, WIDTH // VECTOR_BYTES) * lanes
-    a_bytes = group * row_panel_bytes(kc, size) if pack_a else 0
+    a_bytes = 0
+    if pack_a:
+        most = min(PACKED_ROWS, m, (batch * m + down - 1) // down)
+        a_bytes = (most + ROWS - 1) // ROWS * row_panel_bytes(kc, size)
     b_bytes = 0
     if not flat and not (b_in_place and (MASKED or n % lanes == 0)):
         b_bytes = (nc + panel - 1) // panel * panel_bytes(kc) + lanes * PANEL
@@ -135,6 +140,8 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
         entry = row // m
         i0 = row - entry * m
         i1 = min(m, i0 + last - row)
+        if pack_a:
+            i1 = min(i1, i0 + PACKED_ROWS)
         row += i1 - i0
         a_here, b_here, c_here = a + entry * a_entry, b + entry * b_entry, c + entry * c_entry
         if flat:
@@ -161,30 +168,31 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
                         store(z, low if total < low else total)
             continue
         tall = _even(i1 - i0, ROWS)
-        for j0 in range(left, right, nc):
-            columns = min(nc, right - j0)
-            direct = 0  # columns of b that are read in place
-            if b_in_place or (b_col == size and i1 - i0 < DIRECT_ROWS):
-                direct = columns if MASKED or columns % lanes == 0 else columns // panel * panel
-            for k0 in range(0, k, kc):
-                depth = min(kc, k - k0)
+        for k0 in range(0, k, kc):
+            depth = min(kc, k - k0)
+            low = ZERO if relu and k0 + kc >= k else LOWEST
+            row_step, k_step = a_row, a_k
+            if pack_a:
+                panel_step = row_panel_bytes(depth, size)
+                for i in range(i0, i1, GROUP * tall):
+                    many, there = min(GROUP * tall, i1 - i), a_copy + (i - i0) // tall * panel_step
+                    row_step, k_step = pack_rows(
+                        a_here + i * a_row + k0 * a_k, a_row, a_k, many, tall, depth, there, ZERO, size
+                    )
+            for j0 in range(left, right, nc):
+                columns = min(nc, right - j0)
+                direct = 0  # columns of b that are read in place
+                if b_in_place or (b_col == size and i1 - i0 < DIRECT_ROWS):
+                    direct = columns if MASKED or columns % lanes == 0 else columns // panel * panel
                 b_block = b_here + k0 * b_k + j0 * b_col
                 if direct < columns:
                     b_rest = b_block + direct * b_col
                     pack_columns(b_rest, b_k, b_col, depth, columns - direct, b_copy, ZERO, size)
-                low = ZERO if relu and k0 + kc >= k else LOWEST
-                nth, row_step, k_step = 0, a_row, a_k
                 for i in range(i0, i1, tall):
                     rows = min(tall, i1 - i)
                     a_panel = a_here + i * a_row + k0 * a_k
                     if pack_a:
-                        if nth == 0:
-                            many = min(group * tall, i1 - i)
-                            row_step, k_step = pack_rows(
-                                a_panel, a_row, a_k, many, tall, depth, a_copy, ZERO, size
-                            )
-                        a_panel = a_copy + nth * row_panel_bytes(depth, size)
-                        nth = nth + 1 if nth + 1 < group else 0
+                        a_panel = a_copy + (i - i0) // tall * panel_step
                     z = c_here + i * c_row + j0 * size
                     start, start_row, start_col = z, c_row, size
                     if k0 == 0 and start_id != c_id:

@@ -12,6 +12,7 @@ from tinytorch.kernels._jit import kernel
 from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, copy_vector, load, prefetch, store, word
 from tinytorch.kernels.tiles import transpose
 
+ROWS_AHEAD = 4  # of b that are fetched early: no processor guesses where the next row of a block begins
 _HEAD = object.__basicsize__  # of the struct's fields: data, nd, dimensions, strides, eight bytes each
 _DATA, _NDIM, _DIMENSIONS, _STRIDES = _HEAD, _HEAD + 8, _HEAD + 16, _HEAD + 24
 
@@ -67,16 +68,9 @@ def rounded(count, lanes):
 def _copy_row(count, source, target, ahead, like, size):
     """Copy `count` neighbours by whole vectors, and fetch what lies `ahead` bytes further."""
     lanes = VECTOR_BYTES // size
-    for i in range(0, count - lanes + 1, lanes):
-        copy_vector(lanes, source + i * size, target + i * size, like)
-        if ahead:
-            prefetch(source + i * size + ahead)
-    rest = count % lanes
-    if rest:
-        done = (count - rest) * size
-        copy_vector(rest, source + done, target + done, like)
-        if ahead:
-            prefetch(source + done + ahead)
+    for i in range(0, count, lanes):
+        copy_vector(count - i, source + i * size, target + i * size, like)
+        prefetch(source + i * size + ahead)
 
 
 @kernel(inline=True)
@@ -99,7 +93,7 @@ def pack_columns(b, b_k, b_col, k, columns, target, like, size):
             for j in range(0, columns, wide):
                 count = min(wide, columns - j)
                 row = there + step * rounded(count, lanes) * size
-                _copy_row(count, b + step * b_k + j * size, row, 0, like, size)
+                _copy_row(count, b + step * b_k + j * size, row, ROWS_AHEAD * b_k, like, size)
                 there += panel_bytes(k)
         return
     for j in range(0, columns, wide):

@@ -17,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import platform
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -39,6 +40,14 @@ def _vector_bytes_and_rows() -> tuple[int, int]:
     if features.get("avx2"):
         return 32, 6  # 16 registers: 12 accumulators, 2 of b, a broadcast
     return 16, 12 if platform.machine().lower() in ("arm64", "aarch64") else 6
+
+
+def first_level_ways() -> int:
+    """Ways of the first-level data cache where Linux tells them, else 8."""
+    try:
+        return int(Path("/sys/devices/system/cpu/cpu0/cache/index0/ways_of_associativity").read_text())
+    except (OSError, ValueError):
+        return 8
 
 
 VECTOR_BYTES, ROWS = _vector_bytes_and_rows()

@@ -82,12 +82,14 @@ def _emit_tiles(rows: int, vectors: int, partial: bool, size: int) -> Callable:
             return following
 
         def one(b: ir.Value, start: ir.Value, c: ir.Value) -> list[ir.Value]:
-            c_rows = emit.rows(c, c_row, rows)
-            total = [x for row in emit.rows(start, start_row, rows) for x in load_row(row, mask)]
-            _, _, *total = emit.repeat(k, [integer(0), b, *total], step)
-            for i, row in enumerate(c_rows):
+            zero = ir.Constant(emit.vector, [0.0] * emit.lanes)
+            _, _, *total = emit.repeat(k, [integer(0), b, *[zero] * (rows * vectors)], step)
+            # Read last: at the beginning the multiply-adds would wait for them, where c is in no near cache.
+            starts = [x for row in emit.rows(start, start_row, rows) for x in load_row(row, mask)]
+            for i, row in enumerate(emit.rows(c, c_row, rows)):
                 for j in range(vectors):
-                    value = emit.at_least(total[i * vectors + j], floor)
+                    at = i * vectors + j
+                    value = emit.at_least(builder.fadd(total[at], starts[at]), floor)
                     emit.store(value, emit.at(row, j * VECTOR_BYTES), mask)
             return [emit.byte(b, b_next), emit.byte(start, start_next), emit.byte(c, vectors * VECTOR_BYTES)]
 
@@ -222,10 +224,11 @@ else:
     ) -> None:  # fmt: skip
         for nth in range(count):
             for i in range(rows):
-                total = elements(start + nth * start_next + i * start_row, columns, floor).copy()
+                total = np.zeros(columns, floor.dtype)
                 for step in range(k):
                     element = elements(a + i * a_row + step * a_k, 1, floor)
                     total += element * elements(b + nth * b_next + step * b_k, columns, floor)
+                total += elements(start + nth * start_next + i * start_row, columns, floor)
                 total[total < floor] = floor
                 elements(c + nth * columns * floor.itemsize + i * c_row, columns, floor)[:] = total
 
