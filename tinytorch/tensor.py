@@ -394,7 +394,7 @@ def seed_gradient(root: Tensor, gradient: Any, caller: str) -> Tensor:
                 f"{caller}: expected a tensor with one element, got shape {root.shape}. "
                 "Reduce it with .sum() or .mean(), or pass `gradient` of that shape."
             )
-        return new_tensor(np.ones(root._data.shape, root._data.dtype))
+        return new_tensor(np.array(1, root._data.dtype, ndmin=root._data.ndim))
     gradient = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
     if gradient.shape != root.shape:
         raise RuntimeError(f"{caller}: expected a gradient of shape {root.shape}, got {gradient.shape}")

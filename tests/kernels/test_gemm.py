@@ -224,7 +224,7 @@ def test_same_bits_for_any_number_of_threads(m, n, k, way, dtype):
 @pytest.mark.parametrize(("m", "n", "k"), [(65, 67, 100), (61, 530, 70), (9, 40, 64), (700, 1, 5), (7, 3, 2)])
 def test_same_bits_for_any_number_of_shares(m, n, k, way):
     a, b = transposed(m, n, k, way)
-    share = lib._jobs[a.dtype].alone
+    share = lib.jobs[a.dtype].alone
 
     def in_shares(parts):
         c = np.full((m, n), np.nan, np.float32)

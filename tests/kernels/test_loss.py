@@ -134,10 +134,18 @@ def test_bce_of_large_logits():
     assert np.isnan(lib.bce_with_logits(np.array([np.nan, 1.0]), np.zeros(2)))
 
 
+@pytest.mark.parametrize("bad", [-0.5, 1.5, np.nan])
+def test_targets_that_are_no_probability_are_refused_on_all_threads(bad):
+    target = np.zeros(20_001, np.float32)
+    target[[15_000, 17_000]] = bad
+    with pytest.raises(ValueError, match=rf"expected targets from 0 to 1, got {bad} at position \(15000,\)"):
+        lib.bce_with_logits(np.zeros(20_001, np.float32), target)
+
+
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_bce_and_mse_are_the_same_for_any_threads(reduction):
     rng = np.random.default_rng(0)
-    x, target = rng.standard_normal((2, 20_001)).astype(np.float32)
+    x, target = rng.standard_normal(20_001).astype(np.float32), rng.random(20_001, dtype=np.float32)
     g = np.ones((), np.float32)
     np.testing.assert_allclose(
         lib.bce_with_logits(x, target, reduction=reduction),

@@ -42,9 +42,13 @@ def checkpoint(func: Callable[..., Tensor], *inputs: Any, **options: Any) -> Ten
     used = {t: t._version for t in (*inputs, *edges) if isinstance(t, Tensor)}
     node = Node()
     node.op, node.params, node.extras = _CHECKPOINT, {}, (func, inputs, options, used, random_state)
-    node.edges, node.needs, node.saved = edges, [True] * len(edges), None
-    node.order, node.hooks, node.released, node.site = next(registry._order), None, False, inside.site
-    node.shape, node.dtype, node.out, node.counter = result.shape, result.dtype, None, None
+    node.edges, node.needs = edges, [True] * len(edges)
+    node.order, node.site, node.shape, node.dtype = (
+        next(registry._order),
+        inside.site,
+        result.shape,
+        result.dtype,
+    )
     result._node = node
     return result
 

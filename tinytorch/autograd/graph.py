@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 
 from tinytorch.autograd.modes import modes
-from tinytorch.autograd.registry import Node, new_tensor
+from tinytorch.autograd.registry import Node, new_tensor, observers
 
 
 def backward(
@@ -34,40 +34,48 @@ def backward(
     found: dict[Any, Any] = {}  # of the targets, the gradients that are known
     wanted = None if targets is None else _nodes_towards(roots, targets, stop_at_inputs)
     pending: dict[Any, Any] = {}  # node or leaf -> sum of the gradients that arrived
-    shared = {_owner(g._data) for g in gradients}  # memory that a leaf's .grad must not alias
+    shared: set[int] = set()  # memory that a leaf's .grad must not alias
     queue: list[tuple[int, Node]] = []
+    on_arrays = not (create_graph or observers or modes.anomaly)
 
     def arrive(target: Any, gradient: Any) -> None:
-        so_far = pending.get(target)
-        if so_far is not None:
-            pending[target] = so_far + gradient
+        array = gradient if type(gradient) is np.ndarray else gradient._data
+        like = target if type(target) is Node else target._data
+        if array.shape != like.shape or array.dtype is not like.dtype:
+            gradient = _fit(gradient, like)
+        elif array is gradient:
+            gradient = new_tensor(array)
+        if target in pending:
+            pending[target] = pending[target] + gradient
             return
         pending[target] = gradient
-        if type(target) is Node:
-            heapq.heappush(queue, (-target.order, target))
+        if like is target:
+            heappush(queue, (-target.order, target))
 
     mode_before, modes.grad = modes.grad, create_graph
     try:
         for root, gradient in zip(roots, gradients, strict=True):
+            shared.add(_owner(gradient._data))
             arrive(_target(root), gradient)
         while queue:
-            node = heapq.heappop(queue)[1]
+            node = heappop(queue)[1]
             g = pending.pop(node)
             if node.hooks:
                 g = _run_hooks(node.hooks, g)
                 shared.add(_owner(g._data))
-            if targets is not None and node in targets:
-                found[node] = g
-            if wanted is not None and node not in wanted:
-                continue
             needs = node.needs
-            if wanted is not None:
+            if targets is not None:
+                if node in targets:
+                    found[node] = g
+                if node not in wanted:
+                    continue
                 needs = [n and (e in wanted or e in targets) for n, e in zip(needs, node.edges, strict=True)]
-            for edge, gradient in zip(node.edges, _gradients(node, g, needs), strict=True):
-                if gradient is not None:
-                    arrive(edge, _fit(gradient, edge))
+            gradients = _gradients(node, g, needs, on_arrays)
+            for edge, need, gradient in zip(node.edges, needs, gradients, strict=True):
+                if need and gradient is not None:
+                    arrive(edge, gradient)
             if not retain_graph:
-                _release(node)
+                node.release()
         for leaf, g in pending.items():
             if leaf._hooks:
                 g = _run_hooks(leaf._hooks, g)
@@ -104,8 +112,8 @@ def _nodes_towards(roots: Sequence[Any], targets: set[Any], stop: bool) -> set[A
     return wanted
 
 
-def _gradients(node: Node, g: Any, needs: Sequence[bool]) -> Sequence[Any]:
-    """What the rule of `node` makes of `g`: a gradient or None for each edge."""
+def _gradients(node: Node, g: Any, needs: Sequence[bool], on_arrays: bool) -> Sequence[Any]:
+    """What the rule of `node` makes of `g`: a gradient or None for each edge; ndarrays from a rule on them."""
     op = node.op
     if node.released:
         raise RuntimeError(
@@ -117,26 +125,28 @@ def _gradients(node: Node, g: Any, needs: Sequence[bool]) -> Sequence[Any]:
     recorded, node.needs = node.needs, needs
     within, modes.backward = modes.backward, True
     try:
-        gradients = op.rule(node, g)
+        if on_arrays and op.rule_on_arrays:
+            modes.arrays = node.arrays = True
+            gradients = op.rule(node, g._data)
+        else:
+            gradients = op.rule(node, g)
     finally:
         node.needs, modes.backward = recorded, within
+        modes.arrays = node.arrays = False
     if type(gradients) is not tuple:
         gradients = (gradients,)
-    gradients = [gradient if need else None for gradient, need in zip(gradients, needs, strict=True)]
     if modes.anomaly:
-        _check_backward(node, g, gradients)
+        _check_backward(node, g, [x if need else None for x, need in zip(gradients, needs, strict=True)])
     return gradients
 
 
-def _fit(gradient: Any, target: Any) -> Any:
-    """Undo broadcasting and casts: the gradient gets the shape and dtype of what it belongs to."""
-    array = gradient._data
-    if array.shape != target.shape:
-        gradient = gradient.sum_to(target.shape)
-        array = gradient._data
-    if array.dtype != target.dtype:
-        gradient = gradient.to(target.dtype)
-    return gradient
+def _fit(gradient: Any, like: Any) -> Any:
+    """Undo broadcasting and casts: a tensor of the shape and dtype of what the gradient belongs to."""
+    if type(gradient) is np.ndarray:
+        gradient = new_tensor(gradient)
+    if gradient._data.shape != like.shape:
+        gradient = gradient.sum_to(like.shape)
+    return gradient.to(like.dtype)
 
 
 def _owner(array: np.ndarray) -> int:
@@ -154,13 +164,6 @@ def _accumulate(leaf: Any, g: Any, create_graph: bool, shared: set[int]) -> None
             g = new_tensor(array.copy(order="C"))
     shared.add(_owner(g._data))
     leaf.grad = g
-
-
-def _release(node: Node) -> None:
-    """Drop what the rule reads; one that reads nothing can run again."""
-    if node.saved is not None or node.out is not None or node.extras is not None:
-        node.saved = node.out = node.extras = None
-        node.released = True
 
 
 def _run_hooks(hooks: dict[int, Callable], g: Any) -> Any:

@@ -11,6 +11,7 @@ class _Modes(threading.local):
     grad = True
     anomaly = False
     backward = False  # a gradient rule is running, and `anomaly` looks at what it gives as a whole
+    arrays = False  # a gradient rule is running on ndarrays: ops give ndarrays
 
 
 modes = _Modes()

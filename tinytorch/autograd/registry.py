@@ -14,6 +14,9 @@ The positional-only arguments are tensors (or None), the others are parameters. 
 the graph and the gradient of the result, and returns one gradient for each tensor argument (None where
 `ctx.needs` says that nobody asks).  It is written with differentiable ops, so derivatives of any order close.
 It never undoes broadcasting or casts: `graph.py` does that once, for all.
+
+A rule that only calls ops (no methods or operators of tensors) says so: `@tanh.gradient(arrays=True)`.  Where
+nobody differentiates or watches the backward pass it is run on ndarrays, without a tensor around each.
 """
 
 from __future__ import annotations
@@ -81,6 +84,7 @@ class Op:
     reference: Callable[..., Any] | None = None
     oracle: Callable[..., Any] | None = None
     rule: Callable[[Node, Any], Any] | None = None
+    rule_on_arrays: bool = False
 
     def __post_init__(self) -> None:
         parameters = inspect.signature(self.forward).parameters.values()
@@ -92,13 +96,20 @@ class Op:
         functools.update_wrapper(self, self.forward)  # signature, docstring and doctest of a plain function
         self.__name__ = self.name
 
-    def gradient(self, rule: Callable[[Node, Any], Any]) -> Callable[[Node, Any], Any]:
-        """Decorator: `rule(ctx, g)` gives the gradients of the tensor arguments."""
-        self.rule = rule
+    def gradient(self, rule: Callable[[Node, Any], Any] | None = None, *, arrays: bool = False) -> Any:
+        """Decorator: `rule(ctx, g)` gives the gradients of the tensor arguments.
+
+        arrays: the rule only calls ops, so it is as good on ndarrays.
+        """
+        if rule is None:
+            return functools.partial(self.gradient, arrays=arrays)
+        self.rule, self.rule_on_arrays = rule, arrays
         return rule
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Carry out the operation on tensors, numbers or arrays; parameters may be given by position."""
+        if modes.arrays:
+            return self.forward(*args, **params)
         if not self.variadic and len(args) > self.arity:
             params.update(zip(self.parameters, args[self.arity :], strict=False))
             if len(args) - self.arity > len(self.parameters):
@@ -173,18 +184,32 @@ def op(
 
 
 class Node:
-    """One operation that was carried out: where its gradient comes from and goes to."""
+    """One operation that was carried out: where its gradient comes from and goes to.
 
-    __slots__ = (
-        "counter", "dtype", "edges", "extras", "hooks", "needs", "op", "order", "out", "params", "released",
-        "saved", "shape", "site",
-    )  # fmt: skip
+    What most operations leave as it is stands here once, as a default of the class.
+    """
 
     op: Op
+    params: dict[str, Any]
+    edges: Sequence[
+        Any
+    ]  # of each argument: the node that made it, a leaf, or None where no gradient is needed
     needs: Sequence[bool]
+    order: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    saved: dict[int, tuple[Any, int]] | None = None  # argument -> (tensor, its version)
+    out: np.ndarray | None = None
+    counter: list[int] | None = None  # of the result, which was saved
+    extras: Any = None
+    hooks: dict[int, Callable] | None = None
+    site: str | None = None
+    released = False
+    arrays = False  # the rule is running on ndarrays
 
     def __getitem__(self, position: int) -> Any:
         """The tensor argument at `position`, which the op declared in `saves`, as it was."""
+        assert self.saved is not None
         tensor, version = self.saved[position]
         counter = tensor._counter
         if counter is not None and counter[0] != version:
@@ -193,20 +218,33 @@ class Node:
                 f"changed in place after the operation used it (version {counter[0]}, expected {version}). "
                 "Use the out-of-place operation, or change a .clone()."
             )
-        return tensor
+        return tensor._data if self.arrays else tensor
+
+    def get(self, position: int) -> Any:
+        """`self[position]`, or None where that argument was left out."""
+        return self[position] if self.saved and position in self.saved else None
 
     @property
     def output(self) -> Any:
         """The op's result, which it declared in `saves`."""
+        assert self.counter is not None
         if self.counter[0] != 0:
             raise RuntimeError(
                 f"backward through '{self.op.name}': its result, of shape {self.shape}, was changed in place "
                 f"(version {self.counter[0]}, expected 0) but its gradient needs it. "
                 "Use the out-of-place operation, or change a .clone()."
             )
+        if self.arrays:
+            return self.out
         result = new_tensor(self.out)
         result.requires_grad, result._node, result._counter = True, self, self.counter
         return result
+
+    def release(self) -> None:
+        """Drop what the rule reads; one that reads nothing can run again."""
+        if self.saved is not None or self.out is not None or self.extras is not None:
+            self.saved = self.out = self.extras = None
+            self.released = True
 
     def shape_of(self, position: int) -> tuple[int, ...]:
         """Shape of the argument at `position`, for which a gradient is needed."""
@@ -234,8 +272,9 @@ def new_tensor(array: np.ndarray) -> Any:
 
 def as_tensors(op: Op, args: Sequence[Any]) -> Sequence[Any]:
     """The tensor arguments of an op; a Python number takes the first tensor's dtype, arrays keep theirs."""
+    cls = _tensor_class
     for argument in args:
-        if not (isinstance(argument, _tensor_class) or argument is None):
+        if not (argument is None or type(argument) is cls or isinstance(argument, cls)):
             break
     else:
         return args
@@ -265,12 +304,16 @@ def _as_array(value: Any, like: np.dtype | None) -> np.ndarray:
 
 def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
     """Carry out `op`, and record it where a gradient is wanted."""
-    out = op.forward(*[None if t is None else t._data for t in inputs], **params)
+    arrays = []
+    for t in inputs:
+        arrays.append(None if t is None else t._data)
+    out = op.forward(*arrays, **params)
     extras = None
     if op.extras:
         out, extras = out
     result = new_tensor(out)
-    if modes.backward and not modes.grad:  # inside a gradient rule whose results nobody differentiates
+    grad = modes.grad
+    if modes.backward and not grad:  # inside a gradient rule whose results nobody differentiates
         for observe in observers:
             observe(op, inputs, params, result)
         return result
@@ -281,19 +324,20 @@ def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
         result._counter, result._base = source._counter, source if source._base is None else source._base
         result._seen, result._taken = source._counter[1], (source, op, params)
     for t in inputs:
-        if t is not None and t.requires_grad:
-            if not modes.grad:
+        if t is None:
+            continue
+        if t.requires_grad:
+            if not grad:
                 result._cut = ("no_grad()", op.name)
             elif not op.differentiable:
                 result._cut = (f"'{op.name}', which has no gradient,", op.name)
             else:
                 _record(op, inputs, params, result, extras)
             break
-        if t is not None:
-            if t._base is not None and t._seen != t._counter[1] and modes.grad:
-                _refuse_old_view(op, t)
-            if t._cut is not None:
-                result._cut = t._cut
+        if t._base is not None and t._seen != t._counter[1] and grad:
+            _refuse_old_view(op, t)
+        if t._cut is not None:
+            result._cut = t._cut
     if modes.anomaly and not modes.backward:
         _check_forward(op, inputs, result)
     for observe in observers:
@@ -321,35 +365,36 @@ def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: An
     edges: list[Any] = []
     needs: list[bool] = []
     for t in inputs:
-        if t is not None and t._base is not None and t._seen != t._counter[1]:
-            _refuse_old_view(op, t)
-        if t is None or not t.requires_grad:
+        if t is None:
             needs.append(False)
             edges.append(None)
             continue
-        if op.constants and len(needs) in op.constants:
+        if t._base is not None and t._seen != t._counter[1]:
+            _refuse_old_view(op, t)
+        need = t.requires_grad
+        if need and op.constants and len(needs) in op.constants:
             raise RuntimeError(
                 f"{op.name}: expected argument {len(needs)}, of shape {t.shape}, to be a constant, got one "
                 "that requires a gradient, which this operation does not have. Use .detach()."
             )
-        needs.append(True)
-        edges.append(t if t._node is None else t._node)
-    node.op, node.params, node.extras = op, params, extras
-    node.edges, node.needs = edges, needs
-    node.order, node.hooks, node.released, node.site = next(_order), None, False, None
-    node.shape, node.dtype = result._data.shape, result._data.dtype
+        needs.append(need)
+        edges.append(None if not need else t if t._node is None else t._node)
+    out = result._data
+    node.op, node.params, node.edges, node.needs = op, params, edges, needs
+    node.order, node.shape, node.dtype = next(_order), out.shape, out.dtype
+    if extras is not None:
+        node.extras = extras
     if op.saves:
-        kept = [(i, inputs[i]) for i in op.saves]
-        node.saved = {i: (t, 0 if t._counter is None else t._counter[0]) for i, t in kept if t is not None}
-    else:
-        node.saved = None
+        node.saved = saved = {}
+        for i in op.saves:
+            t = inputs[i]
+            if t is not None:
+                saved[i] = (t, 0 if t._counter is None else t._counter[0])
     if op.saves_output and (op.output_if is None or params.get(op.output_if)):
-        node.out = result._data
+        node.out = out
         if result._counter is None:
             result._counter = [0, 0]
         node.counter = result._counter
-    else:
-        node.out = node.counter = None
     if modes.anomaly:
         node.site = call_site()
     result.requires_grad, result._node = True, node

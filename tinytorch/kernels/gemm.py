@@ -48,6 +48,8 @@ FLAT_ROWS = 32  # up to so many rows of c, dot products along k cost less than t
 FLAT_DEPTH = 16  # if they have so many times more elements than there are rows
 PARALLEL_WORK = 250_000  # multiply-adds from which two threads beat one
 
+_SMALL = SMALLEST // 4  # elements that `empty` would not take from the pool either
+
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 ZERO, LOWEST = np.float32(0), np.float32(-np.inf)  # bound anew for each type
 
@@ -224,31 +226,35 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
     return 0
 
 
-_jobs = {
+jobs = {
     _F32: Job(bind(_share, "gemm_float32", ZERO=np.float32(0), LOWEST=np.float32(-np.inf))),
     _F64: Job(bind(_share, "gemm_float64", ZERO=np.float64(0), LOWEST=np.float64(-np.inf))),
 }
 
 
-class _Scratch(threading.local):
+class Scratch(threading.local):
     """Each Python thread's buffer for packed panels."""
 
     def __init__(self) -> None:
         self.buffer = np.empty(1 << 12, np.uint8)
 
+    def grow(self, missing: int) -> None:
+        """Make it longer by so many bytes; its contents are lost."""
+        self.buffer = np.empty(len(self.buffer) + missing, np.uint8)
 
-_scratch = _Scratch()
+
+_scratch = Scratch()
 
 
 def _multiply(a: np.ndarray, b: np.ndarray, c: np.ndarray, start: int, relu: int, work: int) -> None:
     """c = start + a @ b, where `start` is 0, the id of a bias, or the id of c; then the activation."""
-    scratch = _scratch.buffer
+    job, scratch = jobs[c.dtype], _scratch.buffer
     if work < PARALLEL_WORK:
-        missing = _jobs[c.dtype].alone(id(a), id(b), id(c), start, id(scratch), relu, 0, 1)
+        missing = job.alone(id(a), id(b), id(c), start, id(scratch), relu, 0, 1)
     else:
-        missing = _jobs[c.dtype].together(id(a), id(b), id(c), start, id(scratch), relu)
+        missing = job.together(id(a), id(b), id(c), start, id(scratch), relu)
     if missing:
-        _scratch.buffer = np.empty(len(scratch) + missing, np.uint8)
+        _scratch.grow(missing)
         _multiply(a, b, c, start, relu, work)
 
 
@@ -278,10 +284,10 @@ def gemm(
     m, k = a.shape
     depth, n = b.shape
     dtype = a.dtype
-    if k != depth or dtype is not b.dtype or dtype not in _jobs:
+    if k != depth or dtype is not b.dtype or dtype not in jobs:
         _check("gemm", "a (m, k) and b (k, n)", a, b)
     if out is None:
-        out = np.empty((m, n), dtype) if m * n * 8 < SMALLEST else empty((m, n), dtype)
+        out = np.empty((m, n), dtype) if m * n < _SMALL else empty((m, n), dtype)
     else:
         _check_out("gemm", out, (m, n), dtype)
     start = 0
@@ -316,7 +322,7 @@ def bmm(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarr
     if (
         k != depth
         or dtype is not b.dtype
-        or dtype not in _jobs
+        or dtype not in jobs
         or (batch != others and 1 not in (batch, others))
     ):
         _check("bmm", "a (batch, m, k) and b (batch, k, n)", a, b)
@@ -355,7 +361,7 @@ def bmm_grad_b(a: np.ndarray, g: np.ndarray, out: np.ndarray | None = None) -> n
 
 def _check(name: str, wanted: str, a: np.ndarray, b: np.ndarray) -> None:
     """Raise what is wrong with the operands, if anything is: the callers' tests are quick and strict."""
-    if a.dtype != b.dtype or a.dtype not in _jobs:
+    if a.dtype != b.dtype or a.dtype not in jobs:
         raise TypeError(
             f"{name}: expected two float32 or two float64 arrays, got {a.dtype} and {b.dtype}. "
             "Convert with .astype() first."

@@ -117,13 +117,21 @@ def _cross_entropy_grad_rows(g, scale, logits, c, labels, weight, ignore_index, 
 
 
 def _bce_flat(x, target, weight, positive, losses):
-    """Returns the sum of binary cross-entropies; fills losses unless it is empty."""
+    """Returns the sum of binary cross-entropies, and whether all targets are from 0 to 1.
+
+    Fills losses unless it is empty.
+    """
     tasks = (x.size + BLOCK - 1) // BLOCK
     totals = np.zeros(tasks)
+    bad = np.zeros(tasks, np.bool_)
     one, zero = x.dtype.type(1), x.dtype.type(0)
-    for task in prange(tasks):  # owns totals[task] and BLOCK elements of losses
+    for task in prange(tasks):  # owns totals[task], bad[task] and BLOCK elements of losses
         start, stop = task * BLOCK, min(x.size, (task + 1) * BLOCK)
         z, t, w, p = x[start:stop], target[start:stop], weight[start:stop], positive[start:stop]
+        outside = False
+        for i in range(t.size):
+            outside |= not (t[i] >= zero and t[i] <= one)
+        bad[task] = outside
         kept = np.empty(z.size, x.dtype)
         for i in range(kept.size):  # log(1 + exp(-z)), without overflow
             kept[i] = vecmath.log1p(vecmath.exp(-abs(z[i]))) + (zero if z[i] >= zero else -z[i])
@@ -140,10 +148,11 @@ def _bce_flat(x, target, weight, positive, losses):
         for i in range(kept.size):
             total += kept[i]
         totals[task] = total
-    total = np.float64(0)
+    total, right = np.float64(0), True
     for task in range(tasks):
         total += totals[task]
-    return total
+        right &= not bad[task]
+    return total, right
 
 
 def _bce_grad_flat(g, scale, x, target, weight, positive, out):
@@ -306,14 +315,23 @@ def bce_with_logits(
 
     weight * ((1 - t) * x + (1 + (pos_weight - 1) * t) * log(1 + exp(-x))); x and target have one shape,
     weight and pos_weight broadcast to it.  0-d, or x's shape for reduction "none".
+    Raises ValueError for a target outside of [0, 1].
     """
     divisor = _divisor(reduction, float(x.size))
     x, target = ready(x), ready(target)
     losses = empty(x.shape, x.dtype) if reduction == "none" else _NONE[x.dtype]
-    total = _bce[x.size > _SERIAL](
+    total, right = _bce[x.size > _SERIAL](
         x.ravel(), target.ravel(), _spread(weight, x), _spread(pos_weight, x), losses.ravel()
     )
+    if not right:
+        refuse_targets("bce_with_logits", target)
     return losses if reduction == "none" else _scalar(total, divisor, x.dtype)
+
+
+def refuse_targets(name: str, target: np.ndarray) -> None:
+    """Say which target of a binary cross-entropy is not from 0 to 1."""
+    place = tuple(int(i) for i in np.argwhere(~((target >= 0) & (target <= 1)))[0])
+    raise ValueError(f"{name}: expected targets from 0 to 1, got {target[place]} at position {place}")
 
 
 def bce_with_logits_grad(

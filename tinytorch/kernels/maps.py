@@ -17,12 +17,12 @@ from tinytorch.kernels.memory import empty
 
 CHUNK = 4096  # elements a parallel iteration owns
 SERIAL = 32768  # up to here one thread is faster: 3.7 us a pass, against 1.6 us to start two
-_READY = 0x501  # NPY_ARRAY_C_CONTIGUOUS | ALIGNED | WRITEABLE, in one flags lookup
+READY = 0x501  # NPY_ARRAY_C_CONTIGUOUS | ALIGNED | WRITEABLE, in one flags lookup
 
 
 def ready(x: np.ndarray) -> np.ndarray:
     """`x`, or a copy if it is not contiguous, aligned and writeable: kernels compile for one layout only."""
-    return x if x.flags.num & _READY == _READY else np.array(x, order="C", ndmin=x.ndim)
+    return x if x.flags.num & READY == READY else np.array(x, order="C", ndmin=x.ndim)
 
 
 def is_float(x: np.ndarray) -> bool:

@@ -12,42 +12,19 @@ their order are PyTorch's.
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numba import carray, prange, types
-from numba.extending import intrinsic, overload
+from numba import prange
 
-from tinytorch.kernels._jit import JIT, kernel
+from tinytorch.kernels._jit import kernel
 from tinytorch.kernels.maps import both, f
+from tinytorch.kernels.simd import elements, size_of
 
 CHUNK = 4096
 _SERIAL = 16384
 _ABSENT = {np.dtype(kind): np.empty(0, kind) for kind in (np.float32, np.float64)}
-
-
-if JIT:
-
-    @intrinsic
-    def _pointer(typingctx: Any, address: Any, like: Any) -> Any:
-        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-        return types.CPointer(like.dtype)(types.int64, like), emit
-
-
-def _array_at(address, size, like):
-    """The `size` numbers at `address`, of the dtype of `like`, as an array."""
-    raw = (ctypes.c_char * (size * like.itemsize)).from_address(int(address))
-    return np.frombuffer(raw, like.dtype)
-
-
-@overload(_array_at)
-def _array_at_in_kernels(address, size, like):
-    return lambda address, size, like: carray(_pointer(address, like), (size,))
 
 
 @kernel(inline=True)
@@ -65,6 +42,7 @@ def _holder(offsets, position):
 
 def _step(param, gradients, offsets, first, second, third, numbers):
     """f on every stretch of one parameter in one chunk, with the same stretch of each state."""
+    like = param.dtype.type(0)
     for chunk in prange((param.size + CHUNK - 1) // CHUNK):  # owns CHUNK elements of param and of each state
         start, stop = chunk * CHUNK, min(param.size, (chunk + 1) * CHUNK)
         p = _holder(offsets, start)
@@ -72,7 +50,7 @@ def _step(param, gradients, offsets, first, second, third, numbers):
             end = min(stop, offsets[p + 1])
             if gradients[p] != 0 and end > start:
                 address = gradients[p] + (start - offsets[p]) * param.itemsize
-                gradient = _array_at(address, end - start, param)
+                gradient = elements(address, end - start, like)
                 f(param[start:end], gradient, first[start:end], second[start:end], third[start:end], numbers)
             start = end
             p += 1
@@ -163,7 +141,7 @@ def _sum_squares(gradients, offsets, like):
         while start < stop:
             end = min(stop, offsets[p + 1])
             if gradients[p] != 0 and end > start:
-                g = _array_at(gradients[p] + (start - offsets[p]) * like.itemsize, end - start, like)
+                g = elements(gradients[p] + (start - offsets[p]) * size_of(like), end - start, like)
                 for i in range(g.size):
                     total += np.float64(g[i]) * np.float64(g[i])
             start = end
@@ -283,7 +261,7 @@ def grad_norm(arrays: Sequence[np.ndarray]) -> float:
         return 0.0
     offsets = np.zeros(len(arrays) + 1, np.int64)
     np.cumsum([array.size for array in arrays], out=offsets[1:])
-    total = _square_sums[int(offsets[-1] > _SERIAL)](addresses(arrays), offsets, _ABSENT[arrays[0].dtype])
+    total = _square_sums[int(offsets[-1] > _SERIAL)](addresses(arrays), offsets, arrays[0].dtype.type(0))
     return math.sqrt(total)
 
 

@@ -27,7 +27,7 @@ if JIT:
     _INTEGERS = (types.int64,) * (ARGUMENTS + 2)
 
     @intrinsic
-    def _call(_, address, a, b, c, d, e, f, part, parts):
+    def call(_, address, a, b, c, d, e, f, part, parts):
         """Call the share at `address`, which has C's calling convention."""
 
         def codegen(context, builder, signature, arguments):
@@ -53,7 +53,8 @@ if JIT:
 
 else:
 
-    def _call(share: Callable, *arguments: int) -> int:
+    def call(share: Callable, *arguments: int) -> int:
+        """Call the share at `address`."""
         return share(*arguments)
 
     def _thread_count() -> int:
@@ -64,10 +65,10 @@ else:
 def on_all_threads(share, a, b, c, d, e, f):
     """Run the share with this address on every thread, unless it says that something is missing."""
     parts = _thread_count()
-    missing = _call(share, a, b, c, d, e, f, ASK, parts)
+    missing = call(share, a, b, c, d, e, f, ASK, parts)
     if missing == 0:
         for part in prange(parts):  # owns what the share says
-            _call(share, a, b, c, d, e, f, part, parts)
+            call(share, a, b, c, d, e, f, part, parts)
     return missing
 
 
@@ -87,7 +88,8 @@ class Job:
 
     `job.alone(a, b, c, d, e, f, part, parts)` does one share on the calling thread,
     `job.together(a, b, c, d, e, f)` does all of them on all threads.  Both return what the share returns: how
-    many bytes of scratch it misses, having done nothing if that is not 0.
+    many bytes of scratch it misses, having done nothing that counts if that is not 0.  `job.address` is what
+    another share reaches it by, with `call`.
     """
 
     def __init__(self, share: Callable):
@@ -95,17 +97,23 @@ class Job:
         self.alone: Callable = self._first_alone
         self.together: Callable = self._first_together
 
+    @functools.cached_property
+    def address(self) -> Any:
+        """Where the compiled share begins; without the JIT, the share."""
+        if not JIT:
+            return self.share
+        _, compiled = _entry(self.share, len(_INTEGERS))
+        return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+
     def _first_alone(self, *integers: int) -> int:
         self.alone = _entry(self.share, len(_INTEGERS))[0] if JIT else self.share
         return self.alone(*integers)
 
     def _first_together(self, *integers: int) -> int:
-        launch, address = on_all_threads, self.share
+        launch: Callable = on_all_threads
         if JIT:
             numba.get_num_threads()  # starts the threads, and makes known what _thread_count calls
-            _, compiled = _entry(self.share, len(_INTEGERS))
-            address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
             if hasattr(launch, "compile"):  # otherwise it is wrapped into a lock
                 launch, _ = _entry(launch, ARGUMENTS + 1)
-        self.together = functools.partial(launch, address)
+        self.together = functools.partial(launch, self.address)
         return self.together(*integers)

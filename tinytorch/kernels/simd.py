@@ -6,6 +6,7 @@ place and one compilation serves them all.  `like` is a number whose type says f
 `word(address)`: the integer there.
 `size_of(like)`: 4 or 8, known when compiling.
 `load(address, like)`, `store(address, number)`: one element.
+`elements(address, count, like)`: an array of so many.
 `copy_vector(count, source, target, like)`: copy min(count, lanes) elements, and zeros up to a whole vector.
 `prefetch(address)`: ask for a cache line; the address may lie outside of any array.
 
@@ -23,9 +24,9 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import carray, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from tinytorch.kernels._jit import JIT
 
@@ -198,6 +199,13 @@ if JIT:
         return types.int64(types.intp), codegen
 
     @intrinsic
+    def _pointer(_, address, like):
+        def codegen(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(like)(types.int64, like), codegen
+
+    @intrinsic
     def size_of(_, like):  # noqa: D103
         size = size_of_type(like)
         return types.intp(like), lambda context, builder, signature, arguments: integer(size)
@@ -262,7 +270,12 @@ else:
         """Nothing to do in Python."""
 
 
-def elements(address: int, count: int, like: np.floating) -> np.ndarray:
-    """`count` elements at an address as an array: how the plain-Python twins see memory."""
-    raw = (ctypes.c_char * (count * like.itemsize)).from_address(address)
+def elements(address: int, count: int, like: Any) -> np.ndarray:
+    """`count` elements at an address as an array."""
+    raw = (ctypes.c_char * (count * like.itemsize)).from_address(int(address))
     return np.frombuffer(raw, like.dtype)
+
+
+@overload(elements)
+def _elements_in_kernels(address, count, like):
+    return lambda address, count, like: carray(_pointer(address, like), (count,))

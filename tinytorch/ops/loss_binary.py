@@ -17,15 +17,6 @@ from tinytorch.ops.loss_regression import check_reduction, check_same_shape, red
 _LEAST_VARIANCE = float(np.float32(1e-12))
 
 
-def _check_binary(name: str, x: Array, target: Array, reduction: str) -> Array:
-    check_reduction(name, reduction)
-    target = check_same_shape(name, x, target, reduction)
-    if target.size and not (target.min() >= 0 and target.max() <= 1):
-        place = tuple(int(i) for i in np.argwhere(~((target >= 0) & (target <= 1)))[0])
-        raise ValueError(f"{name}: expected targets from 0 to 1, got {target[place]} at position {place}")
-    return target
-
-
 def _fitting(name: str, what: str, extra: Array | None, x: Array) -> Array | None:
     if extra is None:
         return None
@@ -36,6 +27,10 @@ def _fitting(name: str, what: str, extra: Array | None, x: Array) -> Array | Non
             f"{name}: expected a {what} that broadcasts to {x.shape}, got {extra.shape}"
         ) from None
     return extra.astype(x.dtype, copy=False)
+
+
+def _in_dtype(x: Array | None, dtype: np.dtype) -> Array | None:
+    return x if x is None or x.dtype is dtype else x.astype(dtype)
 
 
 def _bad_targets(name: str) -> Any:
@@ -115,7 +110,8 @@ def fused_bce(
 ) -> Array:
     """Binary cross-entropy of `sigmoid(x)`, stable for scores of any size."""
     name = "bce_with_logits"
-    target = _check_binary(name, x, target, reduction)
+    check_reduction(name, reduction)
+    target = check_same_shape(name, x, target, reduction)
     weight, pos_weight = _fitting(name, "weight", weight, x), _fitting(name, "pos_weight", pos_weight, x)
     return kernels.bce_with_logits(x, target, weight, pos_weight, reduction)
 
@@ -123,7 +119,7 @@ def fused_bce(
 @fused_bce.gradient
 def _(ctx: Node, g: Any) -> Any:
     x, target = ctx[0], ctx[1]
-    weight, positive = (ctx[i] if i in ctx.saved else None for i in (2, 3))
+    weight, positive = ctx.get(2), ctx.get(3)
     reduction = ctx.params.get("reduction", "mean")
     to_x = bce_with_logits_grad(g, x, target, weight, positive, reduction=reduction) if ctx.needs[0] else None
     to_target = None
@@ -159,16 +155,14 @@ def bce_with_logits_grad(
     reduction: str = "mean",
 ) -> Array:
     """The gradient of `bce_with_logits` to the scores."""
-    weight, pos_weight = (None if a is None else a.astype(x.dtype, copy=False) for a in (weight, pos_weight))
-    return kernels.bce_with_logits_grad(
-        g, x, target.astype(x.dtype, copy=False), weight, pos_weight, reduction
-    )
+    weight, pos_weight = _in_dtype(weight, x.dtype), _in_dtype(pos_weight, x.dtype)
+    return kernels.bce_with_logits_grad(g, x, _in_dtype(target, x.dtype), weight, pos_weight, reduction)
 
 
 @bce_with_logits_grad.gradient
 def _(ctx: Node, h: Any) -> Any:
     g, x, target = ctx[0], ctx[1], ctx[2]
-    weight, positive = (ctx[i] if i in ctx.saved else None for i in (3, 4))
+    weight, positive = ctx.get(3), ctx.get(4)
     s = x.sigmoid()
     h = _factor(h, weight, x, ctx.params.get("reduction", "mean"))
     at_one = target if positive is None else positive * target
@@ -243,7 +237,10 @@ def _probabilities(s: Any) -> list[Sample]:
 )
 def bce_of_probabilities(p: Array, target: Array, /, reduction: str = "mean") -> Array:
     """`-(t * log(p) + (1 - t) * log(1 - p))`, with logarithms not below -100, reduced."""
-    target = _check_binary("binary_cross_entropy", p, target, reduction)
+    check_reduction("binary_cross_entropy", reduction)
+    target = check_same_shape("binary_cross_entropy", p, target, reduction)
+    if target.size and not (target.min() >= 0 and target.max() <= 1):
+        kernels.refuse_targets("binary_cross_entropy", target)
     losses, other = elementwise.log(p), elementwise.log1p(-p)
     np.maximum(losses, -100, out=losses)
     np.maximum(other, -100, out=other)

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.autograd.registry import Node, Refusal, Sample, as_tensors, new_tensor, op
+from tinytorch.autograd.registry import Node, Refusal, Sample, apply, as_tensors, new_tensor, op
 from tinytorch.kernels import loss as kernels
 from tinytorch.ops.common import Array
 from tinytorch.ops.gather import gather_along
 from tinytorch.ops.loss_regression import check_reduction, reduce_losses
 from tinytorch.ops.shape import movedim, reshape
 from tinytorch.ops.softmax import log_softmax, softmax, softmax_grad
+
+_INT64 = np.dtype(np.int64)
 
 
 def _labelled(s: Any) -> list[Sample]:
@@ -136,15 +138,14 @@ def cross_entropy_of_labels(
         raise ValueError(
             f"cross_entropy: the batch is empty, got logits of shape {logits.shape}. Expected a row or more."
         )
-    labels = labels.astype(np.int64, copy=False)
+    labels = labels if labels.dtype is _INT64 else labels.astype(np.int64)
     loss, *saved = kernels.cross_entropy(logits, labels, weight, ignore_index, label_smoothing, reduction)
     return loss, saved
 
 
-@cross_entropy_of_labels.gradient
+@cross_entropy_of_labels.gradient(arrays=True)
 def _(ctx: Node, g: Any) -> Any:
-    weight = ctx[2] if 2 in ctx.saved else None
-    return cross_entropy_grad(g, ctx[0], ctx[1], weight, saved=ctx.extras, **ctx.params), None, None
+    return cross_entropy_grad(g, ctx[0], ctx[1], ctx.get(2), saved=ctx.extras, **ctx.params), None, None
 
 
 @op(
@@ -174,7 +175,7 @@ def cross_entropy_grad(
 
     saved: what the forward kept; computed again where there is none.
     """
-    labels = labels.astype(np.int64, copy=False)
+    labels = labels if labels.dtype is _INT64 else labels.astype(np.int64)
     weight = None if weight is None else weight.astype(logits.dtype, copy=False)
     options = (weight, ignore_index, label_smoothing, reduction)
     if saved is None:
@@ -185,7 +186,7 @@ def cross_entropy_grad(
 
 @cross_entropy_grad.gradient
 def _(ctx: Node, h: Any) -> Any:
-    weight = ctx[3]._data if 3 in ctx.saved else None
+    weight = None if ctx.get(3) is None else ctx[3]._data
     options = {k: v for k, v in ctx.params.items() if k != "saved"}
     slope, target = _linear_part(ctx[1]._data, ctx[2]._data, weight, **options)
     slope, target = new_tensor(slope), new_tensor(target)
@@ -270,13 +271,13 @@ def cross_entropy(
     tensor(0.1269)
     """
     logits, target, weight = as_tensors(cross_entropy_of_labels, (logits, target, weight))
-    if logits.ndim == 0:
+    if logits._data.ndim == 0:
         raise ValueError("cross_entropy: expected logits with an axis of classes, got a 0-d tensor")
-    if target.dtype.kind == "f" and target.shape == logits.shape:
+    if target._data.dtype.kind == "f" and target.shape == logits.shape:
         return _cross_entropy_of_probabilities(logits, target, weight, reduction, label_smoothing)
     options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing, "reduction": reduction}
-    if logits.ndim == 2:
-        return cross_entropy_of_labels(logits, target, weight, **options)
+    if logits._data.ndim == 2:
+        return apply(cross_entropy_of_labels, (logits, target, weight), options)
     expected = (*logits.shape[:1], *logits.shape[2:]) if logits.ndim > 1 else ()
     if target.shape != expected:
         raise ValueError(

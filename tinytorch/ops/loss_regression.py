@@ -36,7 +36,7 @@ def check_same_shape(name: str, x: Array, target: Array, reduction: str) -> Arra
         )
     if not x.size and reduction == "mean":
         raise ValueError(f"{name}: the batch is empty, got shape {x.shape}. Expected at least one element.")
-    return target.astype(x.dtype, copy=False)
+    return target if target.dtype is x.dtype else target.astype(x.dtype)
 
 
 def reduce_losses(name: str, losses: Any, reduction: str) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinytorch.autograd.registry import Node, Refusal, Sample, apply, as_tensors, op
 from tinytorch.kernels import gemm as kernels
+from tinytorch.kernels.linear import fits, linear_grad
 from tinytorch.ops.common import Array, promote
 from tinytorch.ops.rectifier import relu_grad
 from tinytorch.ops.reduce import sum_to
@@ -196,10 +197,13 @@ def linear(x: Array, weight: Array, bias: Array | None, /, activation: str | Non
     return kernels.gemm(_as_rows(x), weight.T, bias, activation).reshape(*x.shape[:-1], weight.shape[0])
 
 
-@linear.gradient
+@linear.gradient(arrays=True)
 def _(ctx: Node, g: Any) -> Any:
     x, weight = ctx[0], ctx[1]
-    if ctx.params.get("activation") == "relu":
+    relu = ctx.params.get("activation") == "relu"
+    if ctx.arrays and x.ndim == 2 and fits(g, x, weight):
+        return linear_grad(g, x, weight, ctx.output if relu else None, ctx.needs)
+    if relu:
         g = relu_grad(g, ctx.output)
     shape = x.shape
     if len(shape) != 2:

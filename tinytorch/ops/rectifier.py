@@ -36,7 +36,7 @@ def relu(x: Array, /) -> Array:
     return kernels.relu(x) if x.dtype.kind == "f" else np.maximum(x, 0, dtype=x.dtype)
 
 
-@relu.gradient
+@relu.gradient(arrays=True)
 def _(ctx: Node, g: Any) -> Any:
     return relu_grad(g, ctx.output)
 
