@@ -71,7 +71,7 @@ def run(shapes, dtype, step, options, steps=4):
     flat = np.concatenate([p.ravel() for p in start])
     states = [np.zeros_like(flat) for _ in range(3)]
     for number, arrays in enumerate(gradients, 1):
-        step(flat, lib.addresses(arrays), offsets, states, number, **options)
+        step(flat, lib.ids(arrays), offsets, states, number, **options)
     return flat, start, gradients
 
 
@@ -108,7 +108,7 @@ def test_threads_do_not_change_a_bit(case):
 @pytest.mark.nojit_ok
 def test_a_parameter_without_gradient_stays_as_it_is():
     flat, state = np.arange(6, dtype=np.float32), np.zeros(6, np.float32)
-    table, offsets = lib.addresses([ones := np.ones(2, np.float32), None, ones]), np.array([0, 2, 4, 6])
+    table, offsets = lib.ids([ones := np.ones(2, np.float32), None, ones]), np.array([0, 2, 4, 6])
     lib.sgd_step(flat, table, offsets, state, lr=1.0, momentum=0.9, weight_decay=0.5)
     assert flat[2:4].tolist() == [2, 3]
     assert state.tolist() == [1, 1.5, 0, 0, 3, 3.5]

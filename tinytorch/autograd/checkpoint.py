@@ -40,15 +40,8 @@ def checkpoint(func: Callable[..., Tensor], *inputs: Any, **options: Any) -> Ten
         return result
     edges = _edges_out_of(inside, start)
     used = {t: t._version for t in (*inputs, *edges) if isinstance(t, Tensor)}
-    node = Node()
-    node.op, node.params, node.extras = _CHECKPOINT, {}, (func, inputs, options, used, random_state)
-    node.edges, node.needs = edges, [True] * len(edges)
-    node.order, node.site, node.shape, node.dtype = (
-        next(registry._order),
-        inside.site,
-        result.shape,
-        result.dtype,
-    )
+    node = Node(_CHECKPOINT, {}, edges, [True] * len(edges), result._data)
+    node.extras, node.site = (func, inputs, options, used, random_state), inside.site
     result._node = node
     return result
 

@@ -11,6 +11,8 @@ import numpy as np
 from tinytorch.autograd.modes import modes
 from tinytorch.autograd.registry import Node, new_tensor, observers
 
+_OWN = 0x401  # NPY_ARRAY_C_CONTIGUOUS | WRITEABLE, in one flags lookup
+
 
 def backward(
     roots: Sequence[Any],
@@ -33,7 +35,7 @@ def backward(
     targets = None if inputs is None else {_target(t) for t in inputs}
     found: dict[Any, Any] = {}  # of the targets, the gradients that are known
     wanted = None if targets is None else _nodes_towards(roots, targets, stop_at_inputs)
-    pending: dict[Any, Any] = {}  # node or leaf -> sum of the gradients that arrived
+    pending: dict[Any, Any] = {}  # node or leaf -> sum of the gradients that arrived, a tensor or an ndarray
     shared: set[int] = set()  # memory that a leaf's .grad must not alias
     queue: list[tuple[int, Node]] = []
     on_arrays = not (create_graph or observers or modes.anomaly)
@@ -42,11 +44,9 @@ def backward(
         array = gradient if type(gradient) is np.ndarray else gradient._data
         like = target if type(target) is Node else target._data
         if array.shape != like.shape or array.dtype is not like.dtype:
-            gradient = _fit(gradient, like)
-        elif array is gradient:
-            gradient = new_tensor(array)
+            gradient = _fit(_tensor(gradient), like)
         if target in pending:
-            pending[target] = pending[target] + gradient
+            pending[target] = _tensor(pending[target]) + _tensor(gradient)
             return
         pending[target] = gradient
         if like is target:
@@ -61,12 +61,12 @@ def backward(
             node = heappop(queue)[1]
             g = pending.pop(node)
             if node.hooks:
-                g = _run_hooks(node.hooks, g)
+                g = _run_hooks(node.hooks, _tensor(g))
                 shared.add(_owner(g._data))
             needs = node.needs
             if targets is not None:
                 if node in targets:
-                    found[node] = g
+                    found[node] = g = _tensor(g)
                 if node not in wanted:
                     continue
                 needs = [n and (e in wanted or e in targets) for n, e in zip(needs, node.edges, strict=True)]
@@ -77,6 +77,7 @@ def backward(
             if not retain_graph:
                 node.release()
         for leaf, g in pending.items():
+            g = _tensor(g)
             if leaf._hooks:
                 g = _run_hooks(leaf._hooks, g)
                 shared.add(_owner(g._data))
@@ -113,7 +114,7 @@ def _nodes_towards(roots: Sequence[Any], targets: set[Any], stop: bool) -> set[A
 
 
 def _gradients(node: Node, g: Any, needs: Sequence[bool], on_arrays: bool) -> Sequence[Any]:
-    """What the rule of `node` makes of `g`: a gradient or None for each edge; ndarrays from a rule on them."""
+    """What the rule of `node` makes of `g`: a gradient or None for each edge, on ndarrays if it can."""
     op = node.op
     if node.released:
         raise RuntimeError(
@@ -124,12 +125,14 @@ def _gradients(node: Node, g: Any, needs: Sequence[bool], on_arrays: bool) -> Se
         raise RuntimeError(f"op '{op.name}' has no gradient rule; register one with @{op.name}.gradient")
     recorded, node.needs = node.needs, needs
     within, modes.backward = modes.backward, True
+    gradients: Any = NotImplemented
     try:
         if on_arrays and op.rule_on_arrays:
             modes.arrays = node.arrays = True
-            gradients = op.rule(node, g._data)
-        else:
-            gradients = op.rule(node, g)
+            gradients = op.rule(node, g if type(g) is np.ndarray else g._data)
+            modes.arrays = node.arrays = False
+        if gradients is NotImplemented:
+            gradients = op.rule(node, _tensor(g))
     finally:
         node.needs, modes.backward = recorded, within
         modes.arrays = node.arrays = False
@@ -140,10 +143,12 @@ def _gradients(node: Node, g: Any, needs: Sequence[bool], on_arrays: bool) -> Se
     return gradients
 
 
+def _tensor(gradient: Any) -> Any:
+    return new_tensor(gradient) if type(gradient) is np.ndarray else gradient
+
+
 def _fit(gradient: Any, like: Any) -> Any:
     """Undo broadcasting and casts: a tensor of the shape and dtype of what the gradient belongs to."""
-    if type(gradient) is np.ndarray:
-        gradient = new_tensor(gradient)
     if gradient._data.shape != like.shape:
         gradient = gradient.sum_to(like.shape)
     return gradient.to(like.dtype)
@@ -160,7 +165,7 @@ def _accumulate(leaf: Any, g: Any, create_graph: bool, shared: set[int]) -> None
         g = leaf.grad + g
     elif not create_graph:
         array = g._data
-        if not array.flags.c_contiguous or not array.flags.writeable or _owner(array) in shared:
+        if array.flags.num & _OWN != _OWN or _owner(array) in shared:
             g = new_tensor(array.copy(order="C"))
     shared.add(_owner(g._data))
     leaf.grad = g

@@ -16,7 +16,8 @@ the graph and the gradient of the result, and returns one gradient for each tens
 It never undoes broadcasting or casts: `graph.py` does that once, for all.
 
 A rule that only calls ops (no methods or operators of tensors) says so: `@tanh.gradient(arrays=True)`.  Where
-nobody differentiates or watches the backward pass it is run on ndarrays, without a tensor around each.
+nobody differentiates or watches the backward pass it is run on ndarrays, without a tensor around each.  What
+it cannot do so it declines: it returns NotImplemented, and is run on tensors.
 """
 
 from __future__ import annotations
@@ -110,14 +111,16 @@ class Op:
         """Carry out the operation on tensors, numbers or arrays; parameters may be given by position."""
         if modes.arrays:
             return self.forward(*args, **params)
-        if not self.variadic and len(args) > self.arity:
+        if len(args) > self.arity and not self.variadic:
             params.update(zip(self.parameters, args[self.arity :], strict=False))
             if len(args) - self.arity > len(self.parameters):
                 most = self.arity + len(self.parameters)
                 raise TypeError(f"{self.name}: expected at most {most} arguments, got {len(args)}")
             args = args[: self.arity]
-        if params and not params.keys() <= self.known:
-            params = self._by_our_names(params)
+        for name in params:
+            if name not in self.known:
+                params = self._by_our_names(params)
+                break
         return apply(self, as_tensors(self, args), params)
 
     def _by_our_names(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -186,26 +189,28 @@ def op(
 class Node:
     """One operation that was carried out: where its gradient comes from and goes to.
 
-    What most operations leave as it is stands here once, as a default of the class.
+    edges: for each argument the node that made it, or the leaf; None where no gradient goes.
+    saved: argument -> (tensor, its version). out, counter: the result and its version counter, if saved.
+    arrays: the rule is running on ndarrays.
     """
 
-    op: Op
-    params: dict[str, Any]
-    edges: Sequence[
-        Any
-    ]  # of each argument: the node that made it, a leaf, or None where no gradient is needed
-    needs: Sequence[bool]
-    order: int
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    saved: dict[int, tuple[Any, int]] | None = None  # argument -> (tensor, its version)
-    out: np.ndarray | None = None
-    counter: list[int] | None = None  # of the result, which was saved
-    extras: Any = None
-    hooks: dict[int, Callable] | None = None
-    site: str | None = None
-    released = False
-    arrays = False  # the rule is running on ndarrays
+    __slots__ = (
+        "arrays", "counter", "dtype", "edges", "extras", "hooks", "needs", "op", "order", "out", "params",
+        "released", "saved", "shape", "site",
+    )  # fmt: skip
+
+    def __init__(
+        self, op: Op, params: dict[str, Any], edges: Sequence[Any], needs: Sequence[bool], out: np.ndarray
+    ):
+        self.op, self.params, self.edges, self.needs = op, params, edges, needs
+        self.order, self.shape, self.dtype = next(_order), out.shape, out.dtype
+        self.saved: dict[int, tuple[Any, int]] | None = None
+        self.out: np.ndarray | None = None
+        self.counter: list[int] | None = None
+        self.extras: Any = None
+        self.hooks: dict[int, Callable] | None = None
+        self.site: str | None = None
+        self.released = self.arrays = False
 
     def __getitem__(self, position: int) -> Any:
         """The tensor argument at `position`, which the op declared in `saves`, as it was."""
@@ -305,8 +310,14 @@ def _as_array(value: Any, like: np.dtype | None) -> np.ndarray:
 def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
     """Carry out `op`, and record it where a gradient is wanted."""
     arrays = []
+    wanted = False
     for t in inputs:
-        arrays.append(None if t is None else t._data)
+        if t is None:
+            arrays.append(None)
+        else:
+            arrays.append(t._data)
+            if t.requires_grad:
+                wanted = True
     out = op.forward(*arrays, **params)
     extras = None
     if op.extras:
@@ -323,21 +334,10 @@ def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
             source._counter = [0, 0]
         result._counter, result._base = source._counter, source if source._base is None else source._base
         result._seen, result._taken = source._counter[1], (source, op, params)
-    for t in inputs:
-        if t is None:
-            continue
-        if t.requires_grad:
-            if not grad:
-                result._cut = ("no_grad()", op.name)
-            elif not op.differentiable:
-                result._cut = (f"'{op.name}', which has no gradient,", op.name)
-            else:
-                _record(op, inputs, params, result, extras)
-            break
-        if t._base is not None and t._seen != t._counter[1] and grad:
-            _refuse_old_view(op, t)
-        if t._cut is not None:
-            result._cut = t._cut
+    if wanted and grad and op.differentiable:
+        _record(op, inputs, params, result, extras)
+    else:
+        _leave_unrecorded(op, inputs, result, grad)
     if modes.anomaly and not modes.backward:
         _check_forward(op, inputs, result)
     for observe in observers:
@@ -360,8 +360,21 @@ def _refuse_old_view(op: Op, view: Any) -> None:
     )
 
 
+def _leave_unrecorded(op: Op, inputs: Sequence[Any], result: Any, grad: bool) -> None:
+    """Note on the result of an operation that has no node where a graph ended, if one did."""
+    for t in inputs:
+        if t is None:
+            continue
+        if t.requires_grad:
+            result._cut = (f"'{op.name}', which has no gradient," if grad else "no_grad()", op.name)
+            return
+        if t._base is not None and t._seen != t._counter[1] and grad:
+            _refuse_old_view(op, t)
+        if t._cut is not None:
+            result._cut = t._cut
+
+
 def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: Any) -> None:
-    node = Node()
     edges: list[Any] = []
     needs: list[bool] = []
     for t in inputs:
@@ -379,11 +392,8 @@ def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: An
             )
         needs.append(need)
         edges.append(None if not need else t if t._node is None else t._node)
-    out = result._data
-    node.op, node.params, node.edges, node.needs = op, params, edges, needs
-    node.order, node.shape, node.dtype = next(_order), out.shape, out.dtype
-    if extras is not None:
-        node.extras = extras
+    node = Node(op, params, edges, needs, result._data)
+    node.extras = extras
     if op.saves:
         node.saved = saved = {}
         for i in op.saves:
@@ -391,7 +401,7 @@ def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: An
             if t is not None:
                 saved[i] = (t, 0 if t._counter is None else t._counter[0])
     if op.saves_output and (op.output_if is None or params.get(op.output_if)):
-        node.out = out
+        node.out = result._data
         if result._counter is None:
             result._counter = [0, 0]
         node.counter = result._counter

@@ -71,31 +71,27 @@ _jobs = {
 _scratch = gemm.Scratch(), gemm.Scratch()
 
 
-def fits(g: np.ndarray, x: np.ndarray, weight: np.ndarray) -> bool:
-    """Whether `linear_grad` is for these arrays: few numbers, but not none, of one type."""
-    return (
-        0 < g.size <= SERIAL
-        and x.size > 0
-        and g.dtype is x.dtype is weight.dtype
-        and g.dtype in _jobs
-        and g.flags.num & READY == READY
-    )
-
-
 def linear_grad(
     g: np.ndarray, x: np.ndarray, weight: np.ndarray, y: np.ndarray | None, needs: Sequence[bool]
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Gradients of `x @ weight.T + bias` to x, weight and bias, those that `needs` says; for what `fits`.
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None] | None:
+    """Gradients of `x @ weight.T + bias` to x, weight and bias, those that `needs` says.
 
-    g (n, out): the gradient of the result, C-contiguous.  x (n, in), weight (out, in): of any strides.
+    g (n, out): the gradient of the result.  x (n, in), weight (out, in): of any strides.
     y (n, out): the result, C-contiguous, where it passed a relu; None where it did not.
+
+    None where this is not the way: for more than 32,768 numbers in g or none at all, for a g that is not
+    contiguous, or for several types.
 
     >>> g, x, weight = np.ones((2, 1)), np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0]])
     >>> linear_grad(g, x, weight, None, (True, True, True))
     (array([[5., 6.],
            [5., 6.]]), array([[4., 6.]]), array([2.]))
     """
-    dtype = g.dtype
+    dtype, numbers, inputs = g.dtype, g.size, x.shape[1]
+    if not (0 < numbers <= SERIAL and inputs and g.flags.num & READY == READY and dtype in _jobs):
+        return None
+    if dtype is not x.dtype or dtype is not weight.dtype:
+        return None
     needs_x, needs_weight, needs_bias = needs
     wanted, masked = 0, g
     if y is not None:
@@ -109,7 +105,7 @@ def linear_grad(
         wanted, g_bias = wanted | BIAS, np.empty(len(weight), dtype)
     job, product = _jobs[dtype], gemm.jobs[dtype]
     first, second = _scratch
-    parallel = g.size * x.shape[1] * (needs_x + needs_weight) >= gemm.PARALLEL_WORK
+    parallel = numbers * inputs * (needs_x + needs_weight) >= gemm.PARALLEL_WORK
     while True:
         arrays = (
             g, y, masked, masked.T, x, weight, g_x, g_weight, g_bias, first.buffer, second.buffer

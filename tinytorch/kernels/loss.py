@@ -297,10 +297,8 @@ def cross_entropy_grad(
     return out
 
 
-def _spread(x: np.ndarray | None, like: np.ndarray) -> np.ndarray:
-    """`x` broadcast to the elements of `like`, flat; empty if there is none."""
-    if x is None:
-        return _NONE[like.dtype]
+def _spread(x: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """`x` broadcast to the elements of `like`, flat."""
     return ready(x if x.shape == like.shape else np.broadcast_to(x, like.shape)).ravel()
 
 
@@ -319,10 +317,11 @@ def bce_with_logits(
     """
     divisor = _divisor(reduction, float(x.size))
     x, target = ready(x), ready(target)
-    losses = empty(x.shape, x.dtype) if reduction == "none" else _NONE[x.dtype]
-    total, right = _bce[x.size > _SERIAL](
-        x.ravel(), target.ravel(), _spread(weight, x), _spread(pos_weight, x), losses.ravel()
-    )
+    none = _NONE[x.dtype]
+    losses = empty(x.shape, x.dtype) if reduction == "none" else none
+    factors = none if weight is None else _spread(weight, x)
+    positive = none if pos_weight is None else _spread(pos_weight, x)
+    total, right = _bce[x.size > _SERIAL](x.ravel(), target.ravel(), factors, positive, losses.ravel())
     if not right:
         refuse_targets("bce_with_logits", target)
     return losses if reduction == "none" else _scalar(total, divisor, x.dtype)
@@ -346,16 +345,12 @@ def bce_with_logits_grad(
     x, target, g = ready(x), ready(target), ready(g)
     out = empty(x.shape, x.dtype)
     if out.size:
-        scale = 1.0 / _divisor(reduction, float(x.size))
+        scale, none = 1.0 / _divisor(reduction, float(x.size)), _NONE[x.dtype]
+        factors = none if weight is None else _spread(weight, x)
+        positive = none if pos_weight is None else _spread(pos_weight, x)
         _bce_grad[x.size > _SERIAL](
-            g.ravel(),
-            scale,
-            x.ravel(),
-            target.ravel(),
-            _spread(weight, x),
-            _spread(pos_weight, x),
-            out.ravel(),
-        )
+            g.ravel(), scale, x.ravel(), target.ravel(), factors, positive, out.ravel()
+        )  # fmt: skip
     return out
 
 

@@ -1,10 +1,10 @@
 """Optimiser steps: one launch for all parameters of a group.
 
 The parameters of a group lie one behind another in a flat buffer, and so does each state.  Gradients come
-from the backward pass as arrays of their own, so a step takes their addresses: parameter p is
-`param[offsets[p]:offsets[p + 1]]`, its gradient has as many elements at `gradients[p]` (`addresses` makes the
-table; address 0 says that there is no gradient, and the parameter and its state stay as they are).
-The caller keeps the gradient arrays alive during the call.
+from the backward pass as arrays of their own, so a step takes their ids, as the matrix products do: parameter
+p is `param[offsets[p]:offsets[p + 1]]`, its gradient is the array with the id `gradients[p]` (`ids` makes the
+table; 0 says that there is no gradient, and the parameter and its state stay as they are).  The caller keeps
+the gradient arrays alive during the call.
 
 Work is split into chunks of CHUNK elements of the flat buffer, whatever parameters they cross.  Formulas and
 their order are PyTorch's.
@@ -20,6 +20,7 @@ from numba import prange
 
 from tinytorch.kernels._jit import kernel
 from tinytorch.kernels.maps import both, f
+from tinytorch.kernels.packing import data_address
 from tinytorch.kernels.simd import elements, size_of
 
 CHUNK = 4096
@@ -49,7 +50,7 @@ def _step(param, gradients, offsets, first, second, third, numbers):
         while start < stop:
             end = min(stop, offsets[p + 1])
             if gradients[p] != 0 and end > start:
-                address = gradients[p] + (start - offsets[p]) * param.itemsize
+                address = data_address(gradients[p]) + (start - offsets[p]) * size_of(like)
                 gradient = elements(address, end - start, like)
                 f(param[start:end], gradient, first[start:end], second[start:end], third[start:end], numbers)
             start = end
@@ -141,7 +142,9 @@ def _sum_squares(gradients, offsets, like):
         while start < stop:
             end = min(stop, offsets[p + 1])
             if gradients[p] != 0 and end > start:
-                g = elements(gradients[p] + (start - offsets[p]) * size_of(like), end - start, like)
+                g = elements(
+                    data_address(gradients[p]) + (start - offsets[p]) * size_of(like), end - start, like
+                )
                 for i in range(g.size):
                     total += np.float64(g[i]) * np.float64(g[i])
             start = end
@@ -159,14 +162,12 @@ _rmsprop_step = both(_step, "rmsprop_step", f=_rmsprop)
 _square_sums = both(_sum_squares, "sum_squares")
 
 
-def addresses(arrays: Sequence[np.ndarray | None]) -> np.ndarray:
-    """Where the arrays' elements begin in memory, int64, 0 for None: the table that a step takes.
+def ids(arrays: Sequence[np.ndarray | None]) -> np.ndarray:
+    """The arrays' ids, int64, 0 for None: the table that a step takes.
 
     Each array must be C-contiguous and have the dtype of the parameters.
     """
-    return np.array(
-        [0 if array is None else array.__array_interface__["data"][0] for array in arrays], np.int64
-    )
+    return np.array([0 if array is None else id(array) for array in arrays], np.int64)
 
 
 def sgd_step(
@@ -261,7 +262,7 @@ def grad_norm(arrays: Sequence[np.ndarray]) -> float:
         return 0.0
     offsets = np.zeros(len(arrays) + 1, np.int64)
     np.cumsum([array.size for array in arrays], out=offsets[1:])
-    total = _square_sums[int(offsets[-1] > _SERIAL)](addresses(arrays), offsets, arrays[0].dtype.type(0))
+    total = _square_sums[int(offsets[-1] > _SERIAL)](ids(arrays), offsets, arrays[0].dtype.type(0))
     return math.sqrt(total)
 
 

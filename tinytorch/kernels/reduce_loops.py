@@ -12,10 +12,12 @@ import numpy as np
 from numba import prange
 
 from tinytorch.kernels import vecmath
+from tinytorch.kernels._jit import kernel
 from tinytorch.kernels.maps import both
 
 PIECE = 16384  # elements of a long row, or of a band of columns, that one iteration adds up
 BAND = 2048  # columns it takes at a time: 16 KiB of sums
+NARROW = 32  # columns below which several rows are added side by side, to fill the vectors
 
 
 def _sum_rows(x, divisor, out):
@@ -47,6 +49,25 @@ def _sum_rows(x, divisor, out):
             out[o] = np.float64(total) / divisor
 
 
+@kernel(inline=True)
+def _add_narrow_rows(flat, first, last, sums):
+    """sums[j] += flat[i * inner + j] for the rows i from first to last, several of them side by side."""
+    inner = sums.size
+    group = NARROW // inner
+    whole = first + (last - first) // group * group
+    side_by_side = np.zeros(group * inner)
+    for i in range(first, whole, group):
+        rows = flat[i * inner : (i + group) * inner]
+        for j in range(side_by_side.size):
+            side_by_side[j] += rows[j]
+    for i in range(group):
+        for j in range(inner):
+            sums[j] += side_by_side[i * inner + j]
+    for i in range(whole, last):
+        for j in range(inner):
+            sums[j] += flat[i * inner + j]
+
+
 def _sum_columns(x, divisor, out):
     """out[o, j] = sum of x[o, :, j] / divisor."""
     outer, n, inner = x.shape
@@ -59,6 +80,9 @@ def _sum_columns(x, divisor, out):
         start, stop = band * BAND, min(inner, (band + 1) * BAND)
         first, last = piece * length, min(n, (piece + 1) * length)
         sums = partial[o, piece, start:stop]
+        if 0 < 2 * inner <= NARROW:
+            _add_narrow_rows(x[o].reshape(n * inner), first, last, sums)
+            continue
         fours = first + (last - first) // 4 * 4
         for i in range(first, fours, 4):  # four rows for each time the sums are loaded and stored
             a, b = x[o, i, start:stop], x[o, i + 1, start:stop]

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
 from tinytorch import ops
+from tinytorch.autograd.registry import apply
 from tinytorch.nn._activations import ReLU
 from tinytorch.nn._linear import Linear
 from tinytorch.nn._module import Module
+from tinytorch.tensor import Tensor
 
 
 class Sequential(Module):
@@ -30,7 +32,8 @@ class Sequential(Module):
     )  # 17 parameters
     """
 
-    _plan: list[tuple[Module, Module | None]] | None = None  # (module, the ReLU that may be fused into it)
+    # (module, whether it is a plain Linear, the ReLU that may be fused into it)
+    _plan: list[tuple[Any, bool, Module | None]] | None = None
 
     def __init__(self, *args: Any):
         super().__init__()
@@ -47,22 +50,26 @@ class Sequential(Module):
         plan = self._plan
         if plan is None:
             plan = self._make_plan()
-        for module, relu in plan:
-            if relu is None:
-                input = module(input)
-            elif module._hooks is None and relu._hooks is None:
-                input = ops.linear(input, module.weight, module.bias, activation="relu")  # pyright: ignore
+        for module, linear, relu in plan:
+            if linear and module._hooks is None and (relu is None or relu._hooks is None):
+                arguments = (input, module.weight, module.bias)
+                if type(input) is Tensor:
+                    input = apply(ops.linear, arguments, {} if relu is None else {"activation": "relu"})
+                else:
+                    input = ops.linear(*arguments, activation=None if relu is None else "relu")
             else:
-                input = relu(module(input))
+                input = module(input)
+                if relu is not None:
+                    input = relu(input)
         return input
 
-    def _make_plan(self) -> list[tuple[Module, Module | None]]:
+    def _make_plan(self) -> list[tuple[Any, bool, Module | None]]:
         modules, plan, i = list(self), [], 0
         while i < len(modules):
             module, after = modules[i], modules[i + 1] if i + 1 < len(modules) else None
-            fused = type(module) is Linear and type(after) is ReLU
-            fused = fused and "forward" not in module.__dict__ and "forward" not in after.__dict__
-            plan.append((module, after if fused else None))
+            linear = type(module) is Linear and "forward" not in module.__dict__
+            fused = linear and type(after) is ReLU and "forward" not in after.__dict__
+            plan.append((module, linear, after if fused else None))
             i += 2 if fused else 1
         object.__setattr__(self, "_plan", plan)
         return plan

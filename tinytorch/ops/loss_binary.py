@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.autograd.registry import Node, Refusal, Sample, op
+from tinytorch.autograd.registry import Node, Refusal, Sample, apply, as_tensors, op
 from tinytorch.kernels import elementwise
 from tinytorch.kernels import loss as kernels
 from tinytorch.kernels import reduce as sums
@@ -17,9 +17,7 @@ from tinytorch.ops.loss_regression import check_reduction, check_same_shape, red
 _LEAST_VARIANCE = float(np.float32(1e-12))
 
 
-def _fitting(name: str, what: str, extra: Array | None, x: Array) -> Array | None:
-    if extra is None:
-        return None
+def _fitting(name: str, what: str, extra: Array, x: Array) -> Array:
     try:
         np.broadcast_to(extra, x.shape)
     except ValueError:
@@ -29,8 +27,8 @@ def _fitting(name: str, what: str, extra: Array | None, x: Array) -> Array | Non
     return extra.astype(x.dtype, copy=False)
 
 
-def _in_dtype(x: Array | None, dtype: np.dtype) -> Array | None:
-    return x if x is None or x.dtype is dtype else x.astype(dtype)
+def _in_dtype(dtype: np.dtype, *arrays: Array | None) -> list[Array | None]:
+    return [a if a is None or a.dtype is dtype else a.astype(dtype) for a in arrays]
 
 
 def _bad_targets(name: str) -> Any:
@@ -112,12 +110,15 @@ def fused_bce(
     name = "bce_with_logits"
     check_reduction(name, reduction)
     target = check_same_shape(name, x, target, reduction)
-    weight, pos_weight = _fitting(name, "weight", weight, x), _fitting(name, "pos_weight", pos_weight, x)
+    weight = weight if weight is None else _fitting(name, "weight", weight, x)
+    pos_weight = pos_weight if pos_weight is None else _fitting(name, "pos_weight", pos_weight, x)
     return kernels.bce_with_logits(x, target, weight, pos_weight, reduction)
 
 
-@fused_bce.gradient
+@fused_bce.gradient(arrays=True)
 def _(ctx: Node, g: Any) -> Any:
+    if ctx.arrays and ctx.needs[1]:
+        return NotImplemented
     x, target = ctx[0], ctx[1]
     weight, positive = ctx.get(2), ctx.get(3)
     reduction = ctx.params.get("reduction", "mean")
@@ -155,8 +156,8 @@ def bce_with_logits_grad(
     reduction: str = "mean",
 ) -> Array:
     """The gradient of `bce_with_logits` to the scores."""
-    weight, pos_weight = _in_dtype(weight, x.dtype), _in_dtype(pos_weight, x.dtype)
-    return kernels.bce_with_logits_grad(g, x, _in_dtype(target, x.dtype), weight, pos_weight, reduction)
+    target, weight, pos_weight = _in_dtype(x.dtype, target, weight, pos_weight)
+    return kernels.bce_with_logits_grad(g, x, target, weight, pos_weight, reduction)
 
 
 @bce_with_logits_grad.gradient
@@ -200,7 +201,8 @@ def bce_with_logits(
     >>> tt.bce_with_logits(tt.tensor([0.0, 100.0]), tt.tensor([1.0, 1.0]))
     tensor(0.3466)
     """
-    return fused_bce(logits, target, weight, pos_weight, reduction=reduction)
+    inputs = as_tensors(fused_bce, (logits, target, weight, pos_weight))
+    return apply(fused_bce, inputs, {"reduction": reduction})
 
 
 def _probabilities(s: Any) -> list[Sample]:

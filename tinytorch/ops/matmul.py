@@ -9,7 +9,7 @@ import numpy as np
 
 from tinytorch.autograd.registry import Node, Refusal, Sample, apply, as_tensors, op
 from tinytorch.kernels import gemm as kernels
-from tinytorch.kernels.linear import fits, linear_grad
+from tinytorch.kernels.linear import linear_grad
 from tinytorch.ops.common import Array, promote
 from tinytorch.ops.rectifier import relu_grad
 from tinytorch.ops.reduce import sum_to
@@ -182,8 +182,9 @@ def linear(x: Array, weight: Array, bias: Array | None, /, activation: str | Non
 
     Bias and activation (None or "relu") are applied while the product is still in registers.
     """
-    x, weight = promote(x, weight)
-    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+    if x.dtype is not weight.dtype:
+        x, weight = promote(x, weight)
+    if x.shape[-1:] != weight.shape[1:]:
         raise ValueError(
             f"linear: expected an input with {weight.shape[1]} features in its last dimension, "
             f"got {x.shape[-1] if x.ndim else 'none'} (input {x.shape}, weight {weight.shape})."
@@ -201,8 +202,10 @@ def linear(x: Array, weight: Array, bias: Array | None, /, activation: str | Non
 def _(ctx: Node, g: Any) -> Any:
     x, weight = ctx[0], ctx[1]
     relu = ctx.params.get("activation") == "relu"
-    if ctx.arrays and x.ndim == 2 and fits(g, x, weight):
-        return linear_grad(g, x, weight, ctx.output if relu else None, ctx.needs)
+    if ctx.arrays and x.ndim == 2:
+        gradients = linear_grad(g, x, weight, ctx.output if relu else None, ctx.needs)
+        if gradients is not None:
+            return gradients
     if relu:
         g = relu_grad(g, ctx.output)
     shape = x.shape

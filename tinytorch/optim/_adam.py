@@ -59,12 +59,12 @@ class Adam(Optimizer):
         if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
             raise ValueError(f"{type(self).__name__}: expected two betas from 0 up and below 1, got {betas}")
 
-    def update(self, flat: FlatParameters, addresses: Any, step: int, group: dict[str, Any]) -> None:
-        """One step of the parameters with an address."""
+    def update(self, flat: FlatParameters, gradients: Any, step: int, group: dict[str, Any]) -> None:
+        """One step of the parameters that have a gradient."""
         beta1, beta2 = group["betas"]
         adam_step(
             flat.data,
-            addresses,
+            gradients,
             flat.offsets,
             flat.buffer("exp_avg"),
             flat.buffer("exp_avg_sq"),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,26 +12,6 @@ from tinytorch.kernels import memory
 from tinytorch.tensor import Tensor
 
 Array = np.ndarray
-
-# The first field of an array object behind Python's header is the address of its elements: it is part of
-# NumPy's binary interface. Reading it there takes 0.1 µs; `array.ctypes.data` takes 1 µs, six times in a step
-# of an MLP.
-_HEADER = object.__basicsize__
-_read_pointer = ctypes.c_void_p.from_address
-
-
-def _documented_address(array: Array) -> int:
-    return array.ctypes.data
-
-
-def _direct_address(array: Array) -> int:
-    return _read_pointer(id(array) + _HEADER).value or 0
-
-
-_probe = np.zeros(1)
-address_of = (
-    _direct_address if _direct_address(_probe) == _documented_address(_probe) else _documented_address
-)
 
 
 class FlatParameters:
@@ -47,9 +26,10 @@ class FlatParameters:
         self.dtype = self.params[0]._data.dtype
         self.offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
         self.data = memory.empty((int(self.offsets[-1]),), self.dtype)
-        self.addresses = np.zeros(len(self.params), np.int64)
+        self.gradients = np.zeros(len(self.params), np.int64)
         self.state: dict[str, Array] = {}
         self.steps = [0] * len(self.params)
+        self._converted: list[Array] = []  # gradients that were copied, until the kernel has read them
         self._rows = []
         for i, p in enumerate(self.params):
             view = self.data[self.offsets[i] : self.offsets[i + 1]].reshape(p._data.shape)
@@ -71,27 +51,27 @@ class FlatParameters:
         start, stop = self.offsets[index], self.offsets[index + 1]
         return self.buffer(name)[start:stop].reshape(self.params[index]._data.shape)
 
-    def collect(self) -> Iterator[tuple[Array, int]]:
-        """Count the step, and give, for parameters that have taken as many steps, their gradients' addresses.
+    def collect(self) -> list[tuple[Array, int]]:
+        """Count the step, and give, for parameters that have taken as many steps, their gradients' ids.
 
-        Gives pairs (addresses, number of steps with this one): one, unless some parameters had no gradient
-        before. The address is 0 where there is no gradient: such a parameter takes no step. The versions of
-        the others go up, so that a graph that was kept from before the update refuses to run backward.
+        Gives pairs (ids, number of steps with this one): one, unless some parameters had no gradient before.
+        The id is 0 where there is no gradient: such a parameter takes no step. The versions of the others go
+        up, so that a graph that was kept from before the update refuses to run backward.
         """
-        addresses, steps, dtype = self.addresses, self.steps, self.dtype
-        converted: list[Array] = []  # keeps copies alive until the kernel has read them
+        ids, steps, dtype = self.gradients, self.steps, self.dtype
+        self._converted.clear()
         even = True
         present = 0
         for i, (p, view, counter, shape) in enumerate(self._rows):
             grad = p.grad
             if grad is None:
-                addresses[i] = 0
+                ids[i] = 0
             else:
                 array = grad._data
                 if array.dtype is not dtype or array.shape != shape or not array.flags.c_contiguous:
                     array = _fitting(array, shape, dtype)
-                    converted.append(array)
-                addresses[i] = address_of(array)
+                    self._converted.append(array)
+                ids[i] = id(array)
                 if p._data is not view:
                     self._take_back(i, p, view)
                 counter[0] += 1
@@ -100,12 +80,10 @@ class FlatParameters:
                     even = not present
                     present = step
         if even:
-            if present:
-                yield addresses, present
-            return
-        counts, everyone = np.array(steps), addresses.copy()
-        for step in sorted(set(counts[everyone != 0].tolist())):
-            yield np.where(counts == step, everyone, 0), step
+            return [(ids, present)] if present else []
+        counts = np.array(steps)
+        different = sorted(set(counts[ids != 0].tolist()))
+        return [(np.where(counts == step, ids, 0), step) for step in different]
 
     def _take_back(self, index: int, p: Tensor, view: Array) -> None:
         if p._data.shape != view.shape or p._data.dtype != view.dtype:

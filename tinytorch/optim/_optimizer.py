@@ -92,15 +92,15 @@ class Optimizer:
             if not value >= 0.0:
                 raise ValueError(f"{type(self).__name__}: expected {name} from 0 up, got {value}")
 
-    def update(self, flat: FlatParameters, addresses: Any, step: int, group: dict[str, Any]) -> None:
-        """Update the parameters whose gradient has an address, for the `step`-th time, as `group` says."""
+    def update(self, flat: FlatParameters, gradients: Any, step: int, group: dict[str, Any]) -> None:
+        """Update the parameters whose gradient has an id, for the `step`-th time, as `group` says."""
         raise NotImplementedError(f"{type(self).__name__} has no update()")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. Returns what `closure()` did, which is called first."""
         if not self._is_flat:
             raise NotImplementedError(
-                f"{type(self).__name__} has no rule: define update(flat, addresses, step, group), or step()"
+                f"{type(self).__name__} has no rule: define update(flat, gradients, step, group), or step()"
             )
         loss = None
         if closure is not None:
@@ -109,8 +109,8 @@ class Optimizer:
         self.stepped = True
         for group, flats in zip(self.param_groups, self._flats, strict=True):
             for flat in flats:
-                for addresses, step in flat.collect():
-                    self.update(flat, addresses, step, group)
+                for gradients, step in flat.collect():
+                    self.update(flat, gradients, step, group)
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -48,12 +48,12 @@ class RMSprop(Optimizer):
         if not group["alpha"] >= 0.0:
             raise ValueError(f"RMSprop: expected alpha from 0 up, got {group['alpha']}")
 
-    def update(self, flat: FlatParameters, addresses: Any, step: int, group: dict[str, Any]) -> None:
-        """One step of the parameters with an address."""
+    def update(self, flat: FlatParameters, gradients: Any, step: int, group: dict[str, Any]) -> None:
+        """One step of the parameters that have a gradient."""
         momentum = group["momentum"]
         rmsprop_step(
             flat.data,
-            addresses,
+            gradients,
             flat.offsets,
             flat.buffer("square_avg"),
             group["lr"],

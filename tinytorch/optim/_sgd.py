@@ -56,12 +56,12 @@ class SGD(Optimizer):
                 f"momentum={group['momentum']} and dampening={group['dampening']}"
             )
 
-    def update(self, flat: FlatParameters, addresses: Any, step: int, group: dict[str, Any]) -> None:
-        """One step of the parameters with an address."""
+    def update(self, flat: FlatParameters, gradients: Any, step: int, group: dict[str, Any]) -> None:
+        """One step of the parameters that have a gradient."""
         momentum = group["momentum"]
         sgd_step(
             flat.data,
-            addresses,
+            gradients,
             flat.offsets,
             flat.buffer("momentum_buffer") if momentum else None,
             group["lr"],
