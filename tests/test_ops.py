@@ -11,6 +11,7 @@ import pytest
 import tinytorch as tt
 from tests.ops_sampler import Sampler, call, gradients, is_float, ops, samples
 from tinytorch.autograd import gradcheck, gradgradcheck
+from tinytorch.systems.counting import count_ops
 
 TOLERANCE = {np.float32: {"rtol": 1e-5, "atol": 1e-6}, np.float64: {"rtol": 1e-11, "atol": 1e-12}}
 every_op = pytest.mark.parametrize("op", ops())
@@ -152,6 +153,17 @@ def test_one_gradient_alone_is_the_same(op, i):
         assert all(
             t.grad is None for k, t in enumerate(tensors) if k != position and isinstance(t, tt.Tensor)
         )
+
+
+@pytest.mark.parametrize(("op", "i"), samples(lambda c: c.differentiable and c.op.rule_on_arrays))
+def test_a_rule_on_arrays_gives_the_bits_of_the_rule_on_tensors(op, i):
+    _, on_arrays = gradients(call(op, i, np.float32))
+    with count_ops() as counted:  # what is watched is run on tensors
+        _, on_tensors = gradients(call(op, i, np.float32))
+    assert counted.ops
+    for found, wanted in zip(on_arrays, on_tensors, strict=True):
+        assert (found is None) == (wanted is None)
+        assert found is None or found._data.tobytes() == wanted._data.tobytes()
 
 
 # --- layouts and threads --------------------------------------------------------------------------------

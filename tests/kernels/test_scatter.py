@@ -60,16 +60,6 @@ def test_an_index_outside_is_refused_on_all_threads():
         lib.embedding(np.zeros((7, 20), np.float32), index)
 
 
-@pytest.mark.parametrize("shape", [(50, 28, 28), (2000, 1, 28, 28), (9,)])
-@pytest.mark.parametrize("layout", ["contiguous", "read-only"])
-def test_rows_of_uint8_become_floats(shape, layout):
-    rng = np.random.default_rng(0)
-    x, index = rng.integers(0, 256, shape, dtype=np.uint8), rng.integers(0, shape[0], 64)
-    comp = lib.gather_rows_uint8_to_float(lay_out(x, layout), index, 1 / 255)
-    assert comp.dtype == np.float32
-    np.testing.assert_allclose(comp, x[index] / 255, rtol=1e-6)
-
-
 @st.composite
 def gathering(draw):
     """An array, an axis, and an index for it that may be shorter along the other axes."""

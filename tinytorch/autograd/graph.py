@@ -67,6 +67,7 @@ def backward(
             if targets is not None:
                 if node in targets:
                     found[node] = g = _tensor(g)
+                assert wanted is not None
                 if node not in wanted:
                     continue
                 needs = [n and (e in wanted or e in targets) for n, e in zip(needs, node.edges, strict=True)]

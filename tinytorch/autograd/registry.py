@@ -233,6 +233,7 @@ class Node:
     def output(self) -> Any:
         """The op's result, which it declared in `saves`."""
         assert self.counter is not None
+        assert self.out is not None
         if self.counter[0] != 0:
             raise RuntimeError(
                 f"backward through '{self.op.name}': its result, of shape {self.shape}, was changed in place "

@@ -21,7 +21,7 @@ from tinytorch.kernels.simd import elements, word
 
 INPUT, WEIGHT, BIAS, RELU = 1, 2, 4, 8  # what is wanted, and whether the gradient passes a relu first
 _ITEMS = tuple.__basicsize__  # where the pointers to the items of a tuple begin
-_sum_columns = reduce_loops.sum_columns[0]
+_sum_rows, _sum_columns = reduce_loops.sum_rows[0], reduce_loops.sum_columns[0]
 ZERO = np.float32(0)  # bound anew for each type
 
 
@@ -53,7 +53,10 @@ def _share(arrays_id, product, wanted, unused, unused_too, unused_as_well, part,
                 through[i] = ZERO if output[i] <= 0 else incoming[i]
         if wanted & BIAS:
             sums = elements(data_address(g_bias), columns, ZERO)
-            _sum_columns(through.reshape((1, rows, columns)), 1.0, sums.reshape((1, columns)))
+            if columns == 1:
+                _sum_rows(through.reshape((1, rows)), 1.0, sums)
+            else:
+                _sum_columns(through.reshape((1, rows, columns)), 1.0, sums.reshape((1, columns)))
     missing = 0
     if wanted & WEIGHT:
         scratch = _item(arrays_id, 9)

@@ -22,12 +22,11 @@ _SERIAL = 32768
 _ROWS = 64
 
 
-def _gather_rows(x, index, scale, out):
-    """out[i] = scale * x[index[i]]; returns the first bad place in the index, or its length."""
+def _gather_rows(x, index, out):
+    """out[i] = x[index[i]]; returns the first bad place in the index, or its length."""
     n = index.size
     tasks = (n + _ROWS - 1) // _ROWS
     bad = np.full(tasks, n)
-    scale = out.dtype.type(scale)
     for task in prange(tasks):  # owns bad[task] and _ROWS rows of out
         for i in range(task * _ROWS, min(n, (task + 1) * _ROWS)):
             if index[i] < 0 or index[i] >= x.shape[0]:
@@ -35,7 +34,7 @@ def _gather_rows(x, index, scale, out):
             else:
                 source, row = x[index[i]], out[i]
                 for j in range(row.size):
-                    row[j] = scale * source[j]
+                    row[j] = source[j]
     worst = n
     for task in range(tasks):
         worst = min(worst, bad[task])
@@ -67,22 +66,6 @@ def _as_index(index: np.ndarray) -> np.ndarray:
     return ready(index if index.dtype == np.int64 else index.astype(np.int64))
 
 
-def _take_rows(x: np.ndarray, index: np.ndarray, scale: float, dtype: Any, name: str) -> np.ndarray:
-    """scale * x[index], of shape index.shape + x.shape[1:], as `dtype`."""
-    index, x = _as_index(index), ready(x)
-    out = empty(index.shape + x.shape[1:], dtype)
-    width = math.prod(x.shape[1:])
-    flat = index.ravel()
-    gather = _gather[out.size > _SERIAL]
-    bad = gather(x.reshape(x.shape[0], width), flat, scale, out.reshape(flat.size, width))
-    if bad < flat.size:
-        raise IndexError(
-            f"{name}: expected indices from 0 to {x.shape[0] - 1}, got {flat[bad]} at position {bad}. "
-            f"The table has shape {x.shape}: one row an index."
-        )
-    return out
-
-
 def embedding(weight: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """weight[indices]: rows (v, ...) chosen by integers of any shape, from 0 to v - 1.
 
@@ -92,12 +75,17 @@ def embedding(weight: np.ndarray, indices: np.ndarray) -> np.ndarray:
     array([[2.],
            [1.]])
     """
-    return _take_rows(weight, indices, 1.0, weight.dtype, "embedding")
-
-
-def gather_rows_uint8_to_float(x: np.ndarray, index: np.ndarray, scale: float) -> np.ndarray:
-    """scale * x[index] as float32, for uint8 rows: a batch of images in one pass."""
-    return _take_rows(x, index, scale, np.float32, "gather_rows")
+    indices, weight = _as_index(indices), ready(weight)
+    out = empty(indices.shape + weight.shape[1:], weight.dtype)
+    width, flat = math.prod(weight.shape[1:]), indices.ravel()
+    rows, chosen = weight.reshape(weight.shape[0], width), out.reshape(flat.size, width)
+    bad = _gather[out.size > _SERIAL](rows, flat, chosen)
+    if bad < flat.size:
+        raise IndexError(
+            f"embedding: expected indices from 0 to {len(weight) - 1}, got {flat[bad]} at position {bad}. "
+            f"The table has shape {weight.shape}: one row an index."
+        )
+    return out
 
 
 def embedding_grad(g: np.ndarray, indices: np.ndarray, rows: int) -> np.ndarray:

@@ -249,7 +249,7 @@ if JIT:
 else:
 
     def word(address: int) -> int:  # noqa: D103
-        return ctypes.c_int64.from_address(address).value
+        return ctypes.c_int64.from_address(int(address)).value
 
     def size_of(like: Any) -> int:  # noqa: D103
         return like.itemsize

@@ -27,7 +27,7 @@ def _fitting(name: str, what: str, extra: Array, x: Array) -> Array:
     return extra.astype(x.dtype, copy=False)
 
 
-def _in_dtype(dtype: np.dtype, *arrays: Array | None) -> list[Array | None]:
+def _in_dtype(dtype: np.dtype, *arrays: Array | None) -> list[Any]:
     return [a if a is None or a.dtype is dtype else a.astype(dtype) for a in arrays]
 
 
