@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinytorch"
 
 # A Tensor has `backward`, and what `backward` carries are Tensors: these parts may import each other.
-TENSOR = ("tensor", "tensor_methods", "autograd", "creation")
+TENSOR = ("tensor", "tensor_methods", "autograd", "creation", "random_creation")
 # From the ground up. A module may import from the rows below its own, and from its own part of the row.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("kernels", "dtypes"),

@@ -21,7 +21,6 @@ from tinytorch.creation import (
     allclose,
     arange,
     as_tensor,
-    bernoulli,
     broadcast_tensors,
     empty,
     empty_like,
@@ -34,16 +33,8 @@ from tinytorch.creation import (
     is_tensor,
     linspace,
     meshgrid,
-    multinomial,
-    normal,
     ones,
     ones_like,
-    rand,
-    rand_like,
-    randint,
-    randn,
-    randn_like,
-    randperm,
     tensor,
     zeros,
     zeros_like,
@@ -174,6 +165,17 @@ from tinytorch.ops import (
     where,
 )  # fmt: skip
 from tinytorch.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from tinytorch.random_creation import (
+    bernoulli,
+    multinomial,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+)  # fmt: skip
 from tinytorch.tensor import Tensor
 
 __version__ = "0.1.0"

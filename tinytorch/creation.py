@@ -1,4 +1,4 @@
-"""Tensors from data, from a rule, and from random numbers."""
+"""Tensors from data and from a rule, and what is asked of several."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinytorch import random
 from tinytorch.autograd.registry import new_tensor
 from tinytorch.dtypes import as_dtype, check_device, float32
-from tinytorch.kernels import random as kernels
-from tinytorch.random import Generator, default_generator
 from tinytorch.tensor import Tensor
 
 
-def _made(array: np.ndarray, requires_grad: bool = False, device: Any = None) -> Tensor:
+def made(array: np.ndarray, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """What a creator returns: a leaf around `array`."""
     check_device(device)
     tensor = new_tensor(array)
     return tensor.requires_grad_() if requires_grad else tensor
@@ -50,12 +48,12 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: An
     check_device(device)
     if isinstance(data, (list, tuple)) and any(isinstance(item, Tensor) for item in data):
         data = _values(data)
-    made = Tensor(data, None if dtype is None else as_dtype(dtype))
-    array = made._data
+    read = Tensor(data, None if dtype is None else as_dtype(dtype))
+    array = read._data
     if isinstance(data, (Tensor, np.ndarray)) or not array.flags.owndata:
         array = np.array(array)
-    fresh = _made(array, requires_grad)
-    fresh._cut = made._cut
+    fresh = made(array, requires_grad)
+    fresh._cut = read._cut
     return fresh
 
 
@@ -117,7 +115,7 @@ def _filled(
     name: str, size: tuple[Any, ...], value: Any, dtype: Any, requires_grad: bool, device: Any
 ) -> Tensor:
     dtype = float32 if dtype is None else as_dtype(dtype)
-    return _made(np.full(sizes(name, size), value, dtype), requires_grad, device)
+    return made(np.full(sizes(name, size), value, dtype), requires_grad, device)
 
 
 def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -128,7 +126,7 @@ def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: An
     (2, 3)
     """
     dtype = float32 if dtype is None else as_dtype(dtype)
-    return _made(np.zeros(sizes("zeros", size), dtype), requires_grad, device)
+    return made(np.zeros(sizes("zeros", size), dtype), requires_grad, device)
 
 
 def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -149,7 +147,7 @@ def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: An
     (2, 3)
     """
     dtype = float32 if dtype is None else as_dtype(dtype)
-    return _made(np.empty(sizes("empty", size), dtype), requires_grad, device)
+    return made(np.empty(sizes("empty", size), dtype), requires_grad, device)
 
 
 def full(
@@ -227,7 +225,7 @@ def arange(
     if dtype is None:
         dtype = float if any(isinstance(v, float) for v in (start, end, step)) else int
     count = math.ceil((end - start) / step)
-    return _made((start + step * np.arange(count)).astype(as_dtype(dtype)), requires_grad, device)
+    return made((start + step * np.arange(count)).astype(as_dtype(dtype)), requires_grad, device)
 
 
 def linspace(
@@ -240,7 +238,7 @@ def linspace(
     tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
     dtype = float32 if dtype is None else as_dtype(dtype)
-    return _made(np.linspace(start, end, steps).astype(dtype), requires_grad, device)
+    return made(np.linspace(start, end, steps).astype(dtype), requires_grad, device)
 
 
 def eye(
@@ -253,7 +251,7 @@ def eye(
     tensor([[1., 0.],
             [0., 1.]])
     """
-    return _made(np.eye(n, m, dtype=float32 if dtype is None else as_dtype(dtype)), requires_grad, device)
+    return made(np.eye(n, m, dtype=float32 if dtype is None else as_dtype(dtype)), requires_grad, device)
 
 
 def meshgrid(*tensors: Any, indexing: Literal["ij", "xy"] = "ij") -> tuple[Tensor, ...]:
@@ -265,172 +263,7 @@ def meshgrid(*tensors: Any, indexing: Literal["ij", "xy"] = "ij") -> tuple[Tenso
     """
     vectors = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     arrays = np.meshgrid(*(as_tensor(v)._data for v in vectors), indexing=indexing)
-    return tuple(_made(np.ascontiguousarray(a)) for a in arrays)
-
-
-# --- from random numbers --------------------------------------------------------------------------------
-
-
-def _float(name: str, dtype: Any) -> np.dtype:
-    dtype = float32 if dtype is None else as_dtype(dtype)
-    if dtype.kind != "f":
-        raise TypeError(f"{name}: expected dtype float32 or float64, got {dtype}")
-    return dtype
-
-
-def rand(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    requires_grad: bool = False,
-    device: Any = None,
-) -> Tensor:
-    """Random numbers, evenly from 0 up to, not including, 1.
-
-    >>> import tinytorch as tt
-    >>> x = tt.rand(1000)
-    >>> 0.0 <= x.min().item() <= x.max().item() < 1.0
-    True
-    """
-    return _made(random.uniform(sizes("rand", size), _float("rand", dtype), generator), requires_grad, device)
-
-
-def randn(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    requires_grad: bool = False,
-    device: Any = None,
-) -> Tensor:
-    """Random numbers from the normal distribution with mean 0 and variance 1.
-
-    >>> import tinytorch as tt
-    >>> tt.randn(2, 3).shape
-    (2, 3)
-    """
-    return _made(
-        random.normal(sizes("randn", size), _float("randn", dtype), generator), requires_grad, device
-    )
-
-
-def rand_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """`rand` in the shape and dtype of `x`.
-
-    >>> import tinytorch as tt
-    >>> tt.rand_like(tt.zeros(2, 3)).shape
-    (2, 3)
-    """
-    return rand(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
-
-
-def randn_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """`randn` in the shape and dtype of `x`.
-
-    >>> import tinytorch as tt
-    >>> tt.randn_like(tt.zeros(2, 3)).shape
-    (2, 3)
-    """
-    return randn(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
-
-
-def normal(mean: float, std: float, size: Any, generator: Generator | None = None) -> Tensor:
-    """Random numbers from the normal distribution with that mean and standard deviation.
-
-    >>> import tinytorch as tt
-    >>> tt.normal(5.0, 0.1, (2, 3)).shape
-    (2, 3)
-    """
-    if std < 0:
-        raise ValueError(f"normal: expected a standard deviation not below 0, got {std}")
-    return _made(
-        random.normal(sizes("normal", (size,)), float32, generator) * float32.type(std) + float32.type(mean)
-    )
-
-
-def randint(
-    low: int,
-    high: Any = None,
-    size: Any = None,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Any = None,
-) -> Tensor:
-    """Random whole numbers from `low` up to, not including, `high`; `randint(high, size)` begins at 0.
-
-    >>> import tinytorch as tt
-    >>> set(tt.randint(1, 3, (100,)).tolist()) == {1, 2}
-    True
-    """
-    if size is None:
-        low, high, size = 0, low, high
-    if size is None or isinstance(size, (int, np.integer)):
-        raise TypeError(f"randint: expected a shape such as (3,), got {size!r}")
-    if high <= low:
-        raise ValueError(f"randint: expected high above low, got {low} and {high}")
-    source = (generator or default_generator).numpy()
-    numbers = source.integers(low, high, sizes("randint", (tuple(size),)))
-    return _made(np.asarray(numbers, np.int64 if dtype is None else as_dtype(dtype)), device=device)
-
-
-def randperm(n: int, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
-    """The whole numbers from 0 to n - 1 in random order.
-
-    >>> import tinytorch as tt
-    >>> sorted(tt.randperm(4).tolist())
-    [0, 1, 2, 3]
-    """
-    order = (generator or default_generator).numpy().permutation(n)
-    return _made(order.astype(np.int64 if dtype is None else as_dtype(dtype)), device=device)
-
-
-def bernoulli(p: Any, generator: Generator | None = None) -> Tensor:
-    """1 with probability `p`, else 0, for each element of the tensor `p`.
-
-    >>> import tinytorch as tt
-    >>> tt.bernoulli(tt.tensor([0.0, 1.0]))
-    tensor([0., 1.])
-    """
-    chances = as_tensor(p)._data
-    if chances.dtype.kind != "f":
-        raise TypeError(f"bernoulli: expected floating point probabilities, got {chances.dtype}")
-    if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
-        raise ValueError(
-            f"bernoulli: expected probabilities from 0 to 1, got {chances.min()} to {chances.max()}"
-        )
-    seed, offset = (generator or default_generator).take(kernels.blocks(chances.size, chances.dtype))
-    return _made(kernels.bernoulli(chances, seed, offset))
-
-
-def multinomial(
-    probabilities: Tensor, num_samples: int, replacement: bool = False, generator: Generator | None = None
-) -> Tensor:
-    """`num_samples` random places of each row, in proportion to its numbers, which need not add up to 1.
-
-    Source for drawing without replacement: Efraimidis and Spirakis 2006.
-
-    >>> import tinytorch as tt
-    >>> tt.multinomial(tt.tensor([0.0, 1.0, 0.0]), 4, replacement=True)
-    tensor([1, 1, 1, 1])
-    """
-    weights = probabilities._data.astype(np.float64)
-    if weights.ndim not in (1, 2):
-        raise ValueError(f"multinomial: expected 1 or 2 dimensions, got shape {weights.shape}")
-    if not np.isfinite(weights).all() or weights.min(initial=0.0) < 0 or not weights.sum(axis=-1).all():
-        raise ValueError("multinomial: expected rows of finite numbers not below 0, with one above 0 in each")
-    source = (generator or default_generator).numpy()
-    if replacement:
-        edges = np.cumsum(weights, axis=-1)
-        draws = source.random((*weights.shape[:-1], num_samples)) * edges[..., -1:]
-        rows, spots = edges.reshape(-1, edges.shape[-1]), draws.reshape(-1, num_samples)
-        found = [np.searchsorted(row, spot, side="right") for row, spot in zip(rows, spots, strict=True)]
-        return _made(np.array(found, np.int64).reshape(draws.shape))
-    if (weights > 0).sum(axis=-1).min() < num_samples:
-        raise ValueError(
-            f"multinomial: expected {num_samples} numbers above 0 in each row, to draw without replacement"
-        )
-    with np.errstate(divide="ignore"):
-        keys = np.log(source.random(weights.shape)) / weights
-    return _made(np.argsort(-keys, axis=-1, kind="stable")[..., :num_samples].astype(np.int64))
+    return tuple(made(np.ascontiguousarray(a)) for a in arrays)
 
 
 # --- questions ------------------------------------------------------------------------------------------

@@ -83,6 +83,38 @@ def test_a_cache_folder_that_cannot_be_made_is_said_and_the_kernel_still_runs(pa
     assert "set TINYTORCH_CACHE_DIR" in result.stderr
 
 
+WORKQUEUE_ONLY = """
+import sys
+sys.modules.update({"numba.np.ufunc.omppool": None, "numba.np.ufunc.tbbpool": None})  # not to be had
+import threading
+import numba, numpy as np
+from tinytorch.kernels import elementwise, gemm
+a = np.random.default_rng(0).standard_normal((300, 300)).astype(np.float32)
+expected = gemm.gemm(a, a), elementwise.add(a, a)
+same = []
+
+def work():
+    for _ in range(30):
+        found = gemm.gemm(a, a), elementwise.add(a, a)
+        same.append(all(np.array_equal(x, y) for x, y in zip(found, expected)))
+
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(numba.threading_layer(), len(same), all(same))
+"""
+
+
+def test_python_threads_take_turns_where_there_is_only_the_workqueue() -> None:
+    """Without the lock Numba ends the process: "Terminating: Nested parallel kernel launch detected"."""
+    result = subprocess.run(
+        [sys.executable, "-c", WORKQUEUE_ONLY], capture_output=True, text=True, check=True, env={**os.environ}
+    )
+    assert result.stdout.split() == ["workqueue", "90", "True"]
+
+
 @pytest.mark.nojit_ok
 @pytest.mark.parametrize("threads", [0, -1, 10_000, 1.5, "2"])
 def test_an_impossible_number_of_threads_is_refused(threads: object) -> None:
