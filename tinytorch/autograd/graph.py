@@ -52,7 +52,8 @@ def backward(
         if like is target:
             heappush(queue, (-target.order, target))
 
-    mode_before, modes.grad = modes.grad, create_graph
+    before = modes.grad, modes.backward
+    modes.grad, modes.backward = create_graph, True
     try:
         for root, gradient in zip(roots, gradients, strict=True):
             shared.add(_owner(gradient._data))
@@ -87,7 +88,7 @@ def backward(
             elif leaf in targets:
                 found[leaf] = g
     finally:
-        modes.grad = mode_before
+        modes.grad, modes.backward = before
     return None if inputs is None else [found.get(_target(t)) for t in inputs]
 
 
@@ -125,23 +126,27 @@ def _gradients(node: Node, g: Any, needs: Sequence[bool], on_arrays: bool) -> Se
     if op.rule is None:
         raise RuntimeError(f"op '{op.name}' has no gradient rule; register one with @{op.name}.gradient")
     recorded, node.needs = node.needs, needs
-    within, modes.backward = modes.backward, True
-    gradients: Any = NotImplemented
     try:
-        if on_arrays and op.rule_on_arrays:
-            modes.arrays = node.arrays = True
-            gradients = op.rule(node, g if type(g) is np.ndarray else g._data)
-            modes.arrays = node.arrays = False
+        gradients = _on_arrays(node, g) if on_arrays and op.rule_on_arrays else NotImplemented
         if gradients is NotImplemented:
             gradients = op.rule(node, _tensor(g))
     finally:
-        node.needs, modes.backward = recorded, within
-        modes.arrays = node.arrays = False
+        node.needs = recorded
     if type(gradients) is not tuple:
         gradients = (gradients,)
-    if modes.anomaly:
+    if not on_arrays and modes.anomaly:
         _check_backward(node, g, [x if need else None for x, need in zip(gradients, needs, strict=True)])
     return gradients
+
+
+def _on_arrays(node: Node, g: Any) -> Any:
+    """What the rule makes of an ndarray, NotImplemented if it declines."""
+    assert node.op.rule is not None
+    modes.arrays = node.arrays = True
+    try:
+        return node.op.rule(node, g if type(g) is np.ndarray else g._data)
+    finally:
+        modes.arrays = node.arrays = False
 
 
 def _tensor(gradient: Any) -> Any:
@@ -173,10 +178,14 @@ def _accumulate(leaf: Any, g: Any, create_graph: bool, shared: set[int]) -> None
 
 
 def _run_hooks(hooks: dict[int, Callable], g: Any) -> Any:
-    for hook in tuple(hooks.values()):
-        changed = hook(g)
-        if changed is not None:
-            g = changed
+    within, modes.backward = modes.backward, False
+    try:
+        for hook in tuple(hooks.values()):
+            changed = hook(g)
+            if changed is not None:
+                g = changed
+    finally:
+        modes.backward = within
     return g
 
 

@@ -325,7 +325,7 @@ def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
         out, extras = out
     result = new_tensor(out)
     grad = modes.grad
-    if modes.backward and not grad:  # inside a gradient rule whose results nobody differentiates
+    if not grad and modes.backward:  # inside a gradient rule whose results nobody differentiates
         for observe in observers:
             observe(op, inputs, params, result)
         return result

@@ -72,7 +72,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._hooks is None:
-            return self.forward(*args, **kwargs)
+            return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
         return self._call_with_hooks(self._hooks, args, kwargs)
 
     def _call_with_hooks(self, hooks: _Hooks, args: tuple, kwargs: dict) -> Any:

@@ -21,6 +21,8 @@ def check_reduction(name: str, reduction: str) -> None:
 
 def check_same_shape(name: str, x: Array, target: Array, reduction: str) -> Array:
     """`target` in the dtype of `x`; refuses what would broadcast into a wrong loss, and an empty mean."""
+    if x.dtype is target.dtype and x.shape == target.shape and x.dtype.kind == "f" and x.size:
+        return target
     if x.dtype.kind != "f":
         raise TypeError(
             f"{name}: expected a floating point input, got {x.dtype}. Convert it with .float() first."
@@ -36,7 +38,7 @@ def check_same_shape(name: str, x: Array, target: Array, reduction: str) -> Arra
         )
     if not x.size and reduction == "mean":
         raise ValueError(f"{name}: the batch is empty, got shape {x.shape}. Expected at least one element.")
-    return target if target.dtype is x.dtype else target.astype(x.dtype)
+    return target.astype(x.dtype, copy=False)
 
 
 def reduce_losses(name: str, losses: Any, reduction: str) -> Any:
