@@ -5,6 +5,7 @@ A knock-out changes a `Training` before it runs. `monkeypatch` is pytest's, and 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import tinytorch as tt
 from grading.reference import Training
 from tinytorch import nn
 from tinytorch.autograd.registry import REGISTRY
+from tinytorch.kernels.linear import linear_grad
 
 Gradients = tuple[Any, Any, Any]
 
@@ -107,12 +109,23 @@ bias_gradient_lost = _mutate(lambda grads: (grads[0], grads[1], grads[2] * 0.0))
 
 
 def matmul_grad_b_zero(_: Training, monkeypatch: Any) -> None:
-    """The op that every weight's gradient is computed with gives zeros."""
+    """What every weight's gradient is computed with gives zeros: the op, and the launch of a small layer."""
     product = REGISTRY["matmul_grad_b"]
     forward = product.forward
     monkeypatch.setattr(product, "forward", lambda a, g: np.zeros_like(forward(a, g)))
 
+    def launch(*arguments: Any) -> Any:
+        g_x, g_weight, g_bias = linear_grad(*arguments)
+        return g_x, np.zeros_like(g_weight), g_bias
+
+    monkeypatch.setattr(sys.modules["tinytorch.ops.matmul"], "linear_grad", launch)
+
 
 def relu_gradient_ignores_the_sign(_: Training, monkeypatch: Any) -> None:
-    """ReLU lets every gradient through."""
+    """ReLU lets every gradient through: the op, and the launch of a small layer."""
     monkeypatch.setattr(REGISTRY["relu_grad"], "forward", lambda g, out: g.copy())
+    monkeypatch.setattr(
+        sys.modules["tinytorch.ops.matmul"],
+        "linear_grad",
+        lambda g, x, weight, y, needs: linear_grad(g, x, weight, None, needs),
+    )
