@@ -28,6 +28,7 @@ from tinytorch.ops.compare import (
     lt,
     ne,
 )  # fmt: skip
+from tinytorch.ops.conv import conv1d, conv2d, conv_transpose2d
 from tinytorch.ops.dropout import dropout
 from tinytorch.ops.einsum import einsum
 from tinytorch.ops.elementary import (

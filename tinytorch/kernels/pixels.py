@@ -1,0 +1,75 @@
+"""What convolutions read: images with a border around them, and blocks of pixels as matrices.
+
+A convolution is a matrix product of the weights (channels out, channels in x taps) with a matrix that has a
+row for every channel and tap, and a column for every pixel of the result.  That matrix is never made.  A
+thread copies one image into a border of zeros, and from it the few rows and columns that the register tile
+needs next: they fit into the second-level cache.
+
+With a horizontal stride the copy keeps the columns sorted by their remainder: those that one tap meets lie
+side by side.
+"""
+
+from __future__ import annotations
+
+from tinytorch.kernels._jit import kernel
+from tinytorch.kernels.simd import VECTOR_BYTES, copy_vector, load, store, word
+
+
+@kernel(inline=True)
+def with_border(source, planes, height, width, rows, columns, top, left, stride, target, like, size):
+    """Copy `planes` images (height, width) into ones of (rows, columns), so that (top, left) is their corner.
+
+    Around them are zeros; a negative corner crops.  Columns are sorted by their remainder by `stride`: of
+    each row first those with remainder 0, and so on; `columns` is a multiple of the stride.
+    """
+    lanes = VECTOR_BYTES // size
+    first, last = max(0, left), min(columns, left + width)  # the columns that the image fills
+    each = columns // stride
+    for plane in range(planes):
+        for row in range(rows):
+            there = target + (plane * rows + row) * columns * size
+            here = source + ((plane * height + row - top) * width - left) * size
+            if row < top or row >= top + height or last <= first:
+                for column in range(0, columns, lanes):
+                    copy_vector(0, source, there + column * size, like)
+            elif stride == 1:
+                for column in range(0, first, lanes):
+                    copy_vector(0, source, there + column * size, like)
+                for column in range(first, last, lanes):
+                    copy_vector(last - column, here + column * size, there + column * size, like)
+                for column in range(last + (first - last) % lanes, columns, lanes):
+                    copy_vector(0, source, there + column * size, like)
+            else:
+                for column in range(columns):
+                    value = like
+                    if first <= column < last:
+                        value = load(here + column * size, like)
+                    store(there + (column % stride * each + column // stride) * size, value)
+
+
+@kernel(inline=True)
+def pack_pixels(
+    image, planes, plane_bytes, taps, tap_count, row_bytes, wide, first, last, target, target_row, like, size
+):
+    """Rows of the matrix: for each plane and tap the pixels `first` to `last` of the result, contiguous.
+
+    Pixel p of the result, at (p // wide, p % wide), meets tap t at image + taps[t] * size +
+    p // wide * row_bytes + p % wide * size.  Up to a vector is written past the end of each row, in the order
+    of the rows.
+    """
+    lanes = VECTOR_BYTES // size
+    start = first % wide
+    corner = image + first // wide * row_bytes + start * size
+    for plane in range(planes):
+        for tap in range(tap_count):
+            here = corner + plane * plane_bytes + word(taps + 8 * tap) * size
+            there = target + (plane * tap_count + tap) * target_row
+            count, rest = min(wide - start, last - first), last - first
+            row = here - start * size
+            while rest > 0:
+                for i in range(0, count, lanes):
+                    copy_vector(count - i, here + i * size, there + i * size, like)
+                rest -= count
+                there += count * size
+                row += row_bytes
+                here, count = row, min(wide, rest)
