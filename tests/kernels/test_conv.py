@@ -9,7 +9,9 @@ from tests.kernels import naive_conv as naive
 from tests.kernels.layouts import FLOATS, LAYOUTS, assert_same_for_any_threads, lay_out, tolerance
 from tinytorch.kernels import conv as lib
 from tinytorch.kernels.conv_weight import conv2d_grad_weight
+from tinytorch.kernels.simd import VECTOR_BYTES
 
+LANES = VECTOR_BYTES // 4
 small = st.integers(1, 3)
 sides = st.tuples(st.integers(0, 3), st.integers(0, 3))
 
@@ -63,7 +65,8 @@ def test_gradients(case, layout):
     )
 
 
-# More channels than a block of rows, more pixels than a block of columns, images for all threads and for one.
+# More channels than a block of rows, more pixels than a block of columns, images for all threads and for one;
+# rows of pixels that are a part of a panel, half of one, one, and several, which are read where they lie.
 LARGE = [
     # n, groups, in, out, h, w, window, stride, padding
     (3, 1, 40, 30, 17, 33, (3, 3), (1, 1), ((1, 1), (1, 1))),
@@ -72,6 +75,10 @@ LARGE = [
     (9, 2, 20, 17, 15, 16, (3, 3), (2, 2), ((1, 1), (1, 1))),
     (2, 8, 1, 1, 33, 20, (3, 3), (1, 1), ((1, 1), (1, 1))),
     (1, 1, 2, 3, 30, 30, (19, 18), (1, 1), ((0, 0), (0, 0))),
+    (3, 2, 40, 14, 10, LANES, (3, 3), (1, 1), ((1, 1), (1, 1))),
+    (1, 1, 40, 13, 7, 2 * LANES, (3, 3), (1, 1), ((1, 1), (1, 1))),
+    (2, 1, 5, 25, 6, 6 * LANES, (1, 5), (1, 1), ((0, 0), (2, 2))),
+    (2, 1, 33, 12, 8, 4 * LANES, (1, 1), (1, 2), ((0, 0), (0, 0))),
 ]
 
 

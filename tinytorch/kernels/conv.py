@@ -23,8 +23,8 @@ from tinytorch.kernels.memory import empty
 from tinytorch.kernels.packing import data_address, first_length, rounded
 from tinytorch.kernels.parallel import ASK, Job
 from tinytorch.kernels.pixels import pack_pixels, with_border
-from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, load, size_of, store, word
-from tinytorch.kernels.tiles import tiles
+from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, load, size_of, store, store_word, word
+from tinytorch.kernels.tiles import tap_tiles, tiles
 
 DEPTH = 288  # rows of the matrix in a block: 32 channels of a 3 x 3 window
 BLOCK = 1 << 18  # bytes of the matrix in a block, a quarter of a second-level cache of 1 MiB
@@ -85,13 +85,18 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
     ) = read(plan_id)  # fmt: skip
     pixels = word(data_address(plan_id) + 40) * wide
     panels = (pixels + panel - 1) // panel
+    # Rows of pixels that are panels, or halves of them, are read where they lie.
+    direct = wide % panel == 0 or (2 * wide == panel and pixels % panel == 0)
     channels = even(inputs, max(1, DEPTH // tap_count))
     step_most = (channels * tap_count + 1) * PANEL
     block = min(panels, max(1, BLOCK // step_most))
 
-    # This share's part of the scratch: the start of each row of tiles, the matrix, the image with its border.
+    # This share's part of the scratch: the start of each row of tiles, the matrix, or a table of where its
+    # rows are, and the image with its border.
     starts_bytes = outputs * PANEL
-    matrix_bytes = block * step_most + VECTOR_BYTES
+    matrix_bytes = rounded(channels * tap_count * 8, VECTOR_BYTES)
+    if not direct:
+        matrix_bytes = block * step_most + VECTOR_BYTES
     image_bytes = 0
     if bordered:
         image_bytes = rounded(inputs * rows * columns * size, VECTOR_BYTES) + VECTOR_BYTES
@@ -105,6 +110,16 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
 
     images = first_length(x_id) * groups
     row_bytes, plane_bytes, weight_row = columns * size, rows * columns * size, inputs * tap_count * size
+    if direct:
+        block = panels
+        for channel in range(channels):
+            for tap in range(tap_count):
+                place = channel * plane_bytes + word(taps + 8 * tap) * size
+                store_word(matrix + (channel * tap_count + tap) * 8, place)
+    pitch, in_row = row_bytes * down, max(1, wide // panel)  # of rows of the result; panels in one
+    second, following = (
+        (pitch, 2 * pitch) if wide < panel else (VECTOR_BYTES, pitch if in_row == 1 else PANEL)
+    )
     tall = even(outputs, ROWS)
     unit, last, filled = images * panels * part // parts, images * panels * (part + 1) // parts, -1
     while unit < last:
@@ -137,7 +152,7 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
             for q in range(q0, q1, block):
                 end = min(pixels, min(q1, q + block) * panel) - q * panel
                 whole = end // panel
-                for j in range(0, end, panel):
+                for j in range(0, 0 if direct else end, panel):
                     pack_pixels(
                         image + c0 * plane_bytes, many, plane_bytes, taps, tap_count, row_bytes * down, wide,
                         q * panel + j, q * panel + min(end, j + panel), matrix + j // panel * step, PANEL,
@@ -150,7 +165,22 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
                     start, start_row, start_col = z, pixels * size, size
                     if c0 == 0:
                         start, start_row, start_col = starts + i * PANEL, PANEL, 0
-                    if whole:
+                    if direct:
+                        at = q
+                        while at < q + whole:
+                            many_panels = q + whole - at
+                            if in_row > 1:
+                                many_panels = min(many_panels, in_row - at % in_row)
+                            pixel = at * panel
+                            b = image + c0 * plane_bytes + pixel // wide * pitch + pixel % wide * size
+                            ahead = (at - q) * panel
+                            tap_tiles(
+                                high, many_panels, a, weight_row, size, b, second, following, matrix,
+                                start + ahead * start_col, start_row, panel * start_col, z + ahead * size,
+                                pixels * size, depth, low,
+                            )  # fmt: skip
+                            at += many_panels
+                    elif whole:
                         tiles(
                             high, panel, whole, a, weight_row, size, matrix, PANEL, step,
                             start, start_row, panel * start_col, z, pixels * size, depth, low,

@@ -3,7 +3,7 @@
 Everything takes addresses and strides in bytes as plain integers, so that any layout and alignment is read in
 place and one compilation serves them all.  `like` is a number whose type says float32 or float64.
 
-`word(address)`: the integer there.
+`word(address)`, `store_word(address, integer)`: the integer there.
 `size_of(like)`: 4 or 8, known when compiling.
 `load(address, like)`, `store(address, number)`: one element.
 `elements(address, count, like)`: an array of so many.
@@ -199,6 +199,14 @@ if JIT:
         return types.int64(types.intp), codegen
 
     @intrinsic
+    def store_word(_, address, value):  # noqa: D103
+        def codegen(context, builder, signature, arguments):
+            builder.store(arguments[1], builder.inttoptr(arguments[0], _i64.as_pointer()))
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.int64), codegen
+
+    @intrinsic
     def _pointer(_, address, like):
         def codegen(context, builder, signature, arguments):
             return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
@@ -250,6 +258,9 @@ else:
 
     def word(address: int) -> int:  # noqa: D103
         return ctypes.c_int64.from_address(int(address)).value
+
+    def store_word(address: int, value: int) -> None:  # noqa: D103
+        ctypes.c_int64.from_address(int(address)).value = int(value)
 
     def size_of(like: Any) -> int:  # noqa: D103
         return like.itemsize

@@ -11,6 +11,10 @@ Addresses are integers and strides are bytes, as in `simd`.
     the order of k in whatever tile it falls: how a product is cut into tiles, or into shares of threads,
     does not change a bit of it.  Where not MASKED, rows of `b` are read up to whole vectors, so `b` must have
     them.
+`tap_tiles(rows, count, a, a_row, a_k, b, b_second, b_next, table, start, start_row, start_next, c, c_row, k,
+floor)`
+    `tiles` of VECTORS whole vectors whose row k of b begins `table[k]` bytes from b, a table of integers, and
+    goes on b_second bytes further with its second vector: pixels of an image, read where they lie.
 `dots(rows, columns, a, a_row, b, b_col, start, start_row, c, c_row, k, floor)`
     the same where `a` and `b` are both contiguous along k, for rows <= DOT_ROWS and columns <= DOT_COLUMNS,
     or for one row and columns <= DOT_COLUMNS_ALONE, and for k >= lanes.  The lanes are partial sums along
@@ -34,7 +38,16 @@ from numba import types
 from numba.extending import intrinsic
 
 from tinytorch.kernels._jit import JIT
-from tinytorch.kernels.simd import ROWS, VECTOR_BYTES, VECTORS, Emitter, elements, integer, size_of_type
+from tinytorch.kernels.simd import (
+    ROWS,
+    VECTOR_BYTES,
+    VECTORS,
+    Emitter,
+    elements,
+    integer,
+    size_of_type,
+    word,
+)
 
 MASKED = VECTOR_BYTES >= 32  # AVX loads part of a vector as quickly as all of it
 DOT_ROWS, DOT_COLUMNS, DOT_COLUMNS_ALONE = 4, min(4, VECTOR_BYTES // 8), min(8, VECTOR_BYTES // 8)
@@ -92,6 +105,44 @@ def _emit_tiles(rows: int, vectors: int, partial: bool, size: int) -> Callable:
                     value = emit.at_least(builder.fadd(total[at], starts[at]), floor)
                     emit.store(value, emit.at(row, j * VECTOR_BYTES), mask)
             return [emit.byte(b, b_next), emit.byte(start, start_next), emit.byte(c, vectors * VECTOR_BYTES)]
+
+        emit.repeat(count, [emit.pointer(address) for address in (b, start, c)], one)
+
+    return emit_body
+
+
+def _emit_tap_tiles(rows: int, size: int) -> Callable:
+    """Tiles of exactly `rows` x VECTORS vectors, of rows of b that a table tells."""
+
+    def emit_body(
+        builder, count, a, a_row, a_k, b, b_second, b_next, table, start, start_row, start_next, c, c_row, k,
+        floor,
+    ):  # fmt: skip
+        emit = Emitter(builder, size)
+        a_rows = emit.rows(a, a_row, rows)
+
+        def one(b: ir.Value, start: ir.Value, c: ir.Value) -> list[ir.Value]:
+            def step(along: ir.Value, entry: ir.Value, *total: ir.Value) -> list[ir.Value]:
+                offset = builder.load(builder.bitcast(entry, ir.IntType(64).as_pointer()))
+                row = emit.byte(b, offset)
+                b_vectors = [emit.load(emit.at(row, 0)), emit.load(emit.at(row, b_second))]
+                following = [builder.add(along, a_k), emit.byte(entry, 8)]
+                for i in range(rows):
+                    element = emit.splat(emit.load(emit.at(a_rows[i], along, emit.real)))
+                    for j in range(VECTORS):
+                        following.append(emit.multiply_add(element, b_vectors[j], total[i * VECTORS + j]))
+                return following
+
+            zero = ir.Constant(emit.vector, [0.0] * emit.lanes)
+            first = [integer(0), emit.pointer(table), *[zero] * (rows * VECTORS)]
+            _, _, *total = emit.repeat(k, first, step)
+            starts = emit.rows(start, start_row, rows)
+            for i, row in enumerate(emit.rows(c, c_row, rows)):
+                for j in range(VECTORS):
+                    before = emit.load(emit.at(starts[i], j * VECTOR_BYTES))
+                    value = emit.at_least(builder.fadd(total[i * VECTORS + j], before), floor)
+                    emit.store(value, emit.at(row, j * VECTOR_BYTES))
+            return [emit.byte(b, b_next), emit.byte(start, start_next), emit.byte(c, VECTORS * VECTOR_BYTES)]
 
         emit.repeat(count, [emit.pointer(address) for address in (b, start, c)], one)
 
@@ -191,6 +242,28 @@ if JIT:
         return types.void(*[types.intp] * 15, floor), codegen
 
     @intrinsic
+    def tap_tiles(  # noqa: D103
+        _, rows, count, a, a_row, a_k, b, b_second, b_next, table, start, start_row, start_next, c, c_row, k,
+        floor,
+    ):  # fmt: skip
+        size = size_of_type(floor)
+
+        def codegen(context, builder, signature, arguments):
+            rows, *others = arguments
+            end = builder.append_basic_block("tile_end")
+            choice = builder.switch(rows, end)
+            for height in range(1, ROWS + 1):
+                block = builder.append_basic_block("tile_case")
+                choice.add_case(height, block)
+                builder.position_at_end(block)
+                _call(context, builder, f"taps_{height}_{size}", _emit_tap_tiles(height, size), others)
+                builder.branch(end)
+            builder.position_at_end(end)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 15, floor), codegen
+
+    @intrinsic
     def dots(_, rows, columns, a, a_row, b, b_col, start, start_row, c, c_row, k, floor):  # noqa: D103
         size = size_of_type(floor)
 
@@ -231,6 +304,26 @@ else:
                 total += elements(start + nth * start_next + i * start_row, columns, floor)
                 total[total < floor] = floor
                 elements(c + nth * columns * floor.itemsize + i * c_row, columns, floor)[:] = total
+
+    def tap_tiles(  # noqa: D103
+        rows: int, count: int, a: int, a_row: int, a_k: int, b: int, b_second: int, b_next: int, table: int,
+        start: int, start_row: int, start_next: int, c: int, c_row: int, k: int, floor: Any,
+    ) -> None:  # fmt: skip
+        lanes = VECTOR_BYTES // floor.itemsize
+        for nth in range(count):
+            for i in range(rows):
+                for j in range(VECTORS):
+                    total = np.zeros(lanes, floor.dtype)
+                    for step in range(k):
+                        element = elements(a + i * a_row + step * a_k, 1, floor)
+                        row = b + nth * b_next + word(table + 8 * step) + j * b_second
+                        total += element * elements(row, lanes, floor)
+                    total += elements(
+                        start + nth * start_next + i * start_row + j * VECTOR_BYTES, lanes, floor
+                    )
+                    total[total < floor] = floor
+                    there = c + i * c_row + (nth * VECTORS + j) * VECTOR_BYTES
+                    elements(there, lanes, floor)[:] = total
 
     def dots(  # noqa: D103
         rows: int, columns: int, a: int, a_row: int, b: int, b_col: int,

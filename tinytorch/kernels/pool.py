@@ -1,0 +1,131 @@
+"""Pooling: the largest, or the mean, of a window of each image; and the way back.
+
+The windows of an axis are a table of (first, last) pixels, cut to the image, with a step between them: that
+holds strides, padding, dilation and adaptive windows alike.  A parallel iteration owns one image of one
+channel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from tinytorch.kernels.maps import SERIAL, both, ready
+from tinytorch.kernels.memory import empty, zeros
+
+
+def _max_planes(x, rows, columns, row_step, column_step, out, places):
+    """out[p, i, j] = the largest of a window of x[p]; places: where it is first, counted through x[p]."""
+    width = x.shape[2]
+    for p in prange(x.shape[0]):  # owns out[p] and places[p]
+        image, best, where = x[p], out[p], places[p]
+        for i in range(rows.shape[0]):
+            for j in range(columns.shape[0]):
+                top, at = image[rows[i, 0], columns[j, 0]], rows[i, 0] * width + columns[j, 0]
+                for r in range(rows[i, 0], rows[i, 1], row_step):
+                    for c in range(columns[j, 0], columns[j, 1], column_step):
+                        value = image[r, c]
+                        if value > top or (value != value and top == top):
+                            top, at = value, r * width + c
+                best[i, j] = top
+                where[i, j] = at
+
+
+def _put_planes(g, places, out):
+    """out[p] at places[p] += g[p]; out begins as zeros."""
+    for p in prange(g.shape[0]):  # owns out[p]
+        image, gradient, where = out[p], g[p], places[p]
+        for i in range(gradient.size):
+            image[where[i]] += gradient[i]
+
+
+def _mean_planes(x, rows, columns, row_factors, column_factors, out):
+    """out[p, i, j] = the sum of a window of x[p], times the factors of its row and column."""
+    for p in prange(x.shape[0]):  # owns out[p]
+        image, means = x[p], out[p]
+        for i in range(rows.shape[0]):
+            for j in range(columns.shape[0]):
+                total = x.dtype.type(0)
+                for r in range(rows[i, 0], rows[i, 1]):
+                    for c in range(columns[j, 0], columns[j, 1]):
+                        total += image[r, c]
+                means[i, j] = total * row_factors[i] * column_factors[j]
+
+
+def _spread_planes(g, rows, columns, row_factors, column_factors, out):
+    """The gradient of `_mean_planes`; out begins as zeros."""
+    for p in prange(g.shape[0]):  # owns out[p]
+        image, gradient = out[p], g[p]
+        for i in range(rows.shape[0]):
+            for j in range(columns.shape[0]):
+                share = gradient[i, j] * row_factors[i] * column_factors[j]
+                for r in range(rows[i, 0], rows[i, 1]):
+                    for c in range(columns[j, 0], columns[j, 1]):
+                        image[r, c] += share
+
+
+_max = both(_max_planes, "max_pool")
+_put = both(_put_planes, "max_pool_grad")
+_mean = both(_mean_planes, "avg_pool")
+_spread = both(_spread_planes, "avg_pool_grad")
+
+
+def _planes(x: np.ndarray) -> np.ndarray:
+    """Images of all channels as one axis."""
+    x = ready(x)
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+
+
+def max_pool(
+    x: np.ndarray, rows: np.ndarray, columns: np.ndarray, steps: tuple[int, int] = (1, 1)
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest of each window of x (n, c, h, w), NaN if there is one, and its first place (int64).
+
+    rows, columns: (windows, 2) first and last pixels, none empty.
+
+    >>> max_pool(np.arange(4.0).reshape(1, 1, 2, 2), np.array([[0, 2]]), np.array([[0, 1], [1, 2]]))
+    (array([[[[2., 3.]]]]), array([[[[2, 3]]]]))
+    """
+    shape = (*x.shape[:2], len(rows), len(columns))
+    out, places = empty(shape, x.dtype), empty(shape, np.int64)
+    if out.size:
+        _max[x.size > SERIAL](_planes(x), rows, columns, *steps, _planes(out), _planes(places))
+    return out, places
+
+
+def max_pool_grad(g: np.ndarray, places: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Zeros (n, c, *size), with each gradient added where its largest element was."""
+    out = zeros((*g.shape[:2], *size), g.dtype)
+    if g.size:
+        planes = g.shape[0] * g.shape[1]
+        flat = [a.reshape(planes, -1) for a in (ready(g), ready(places), out)]
+        _put[out.size > SERIAL](*flat)
+    return out
+
+
+def avg_pool(
+    x: np.ndarray, rows: np.ndarray, columns: np.ndarray, row_factors: np.ndarray, column_factors: np.ndarray
+) -> np.ndarray:
+    """The sum of each window of x (n, c, h, w), times the factors of its row and column of windows.
+
+    >>> window = np.array([[0, 2]]), np.array([[0, 2]]), np.array([0.5]), np.array([0.5])
+    >>> avg_pool(np.arange(4.0).reshape(1, 1, 2, 2), *window)
+    array([[[[1.5]]]])
+    """
+    out = empty((*x.shape[:2], len(rows), len(columns)), x.dtype)
+    if out.size:
+        factors = row_factors.astype(x.dtype), column_factors.astype(x.dtype)
+        _mean[x.size > SERIAL](_planes(x), rows, columns, *factors, _planes(out))
+    return out
+
+
+def avg_pool_grad(
+    g: np.ndarray, rows: np.ndarray, columns: np.ndarray, row_factors: np.ndarray,
+    column_factors: np.ndarray, size: tuple[int, int],
+) -> np.ndarray:  # fmt: skip
+    """The gradient of `avg_pool` to an x of height and width `size`."""
+    out = zeros((*g.shape[:2], *size), g.dtype)
+    if g.size:
+        factors = row_factors.astype(g.dtype), column_factors.astype(g.dtype)
+        _spread[out.size > SERIAL](_planes(g), rows, columns, *factors, _planes(out))
+    return out

@@ -1,0 +1,334 @@
+"""Normalisation of activations: over a batch, over the features of each example, over groups of channels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinytorch.autograd.registry import Node, Refusal, Sample, as_tensors, new_tensor, op
+from tinytorch.kernels import norm as kernels
+from tinytorch.kernels import reduce as sums
+from tinytorch.ops.common import Array
+
+Statistics = tuple[Array, Array] | None
+
+
+def _along_channels(x: Any, ndim: int) -> Any:
+    """A number for each channel, to broadcast with (n, c, ...)."""
+    return x.reshape((-1,) + (1,) * (ndim - 2))
+
+
+def _check_affine(name: str, size: tuple[int, ...], weight: Array | None, bias: Array | None) -> None:
+    for what, extra in (("weight", weight), ("bias", bias)):
+        if extra is not None and extra.shape != size:
+            raise ValueError(f"{name}: expected a {what} of shape {size}, got {extra.shape}")
+
+
+def _in_dtype(x: Array, shape: tuple[int, ...], *arrays: Array | None) -> list[Array]:
+    """Weight and bias in the dtype of x: ones and zeros for what was left out."""
+    return [
+        np.full(shape, fill, x.dtype) if a is None else a.astype(x.dtype, copy=False)
+        for a, fill in zip(arrays, (1, 0), strict=True)
+    ]
+
+
+# --- over a batch ---------------------------------------------------------------------------------------
+
+
+def _batches(s: Any) -> list[Sample]:
+    x = s(4, 3, 5)
+    return [
+        Sample(x, s(3), s(3)),
+        Sample(s(3, 2, 2, 3) + np.array(5.0), s(2), None),
+        Sample(s(6, 4), None, None, eps=0.1),
+        Sample(s(1, 2, 7), s(2), s(2)),
+    ]
+
+
+def _naive_batch_norm(x: Array, weight: Array | None, bias: Array | None, eps: float = 1e-5) -> Array:
+    axes = (0, *range(2, x.ndim))
+    centred = x - x.mean(axis=axes, keepdims=True)
+    out = centred / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps)
+    out = out if weight is None else out * _along_channels(weight, x.ndim)
+    return out if bias is None else out + _along_channels(bias, x.ndim)
+
+
+@op(
+    name="batch_norm",
+    extras=True,
+    saves=(0, 1),
+    cost=lambda x, w, b, *, out, **_: 8 * x.size,
+    samples=_batches,
+    refuses=lambda s: [
+        Refusal((s(4), None, None), {}, ValueError, r"batch_norm: expected an input of shape \(n, channels"),
+        Refusal((s(4, 3), s(2), None), {}, ValueError, r"expected a weight of shape \(3,\), got \(2,\)"),
+        Refusal((s(1, 3), None, None), {}, ValueError, r"more than one value a channel .* got \(1, 3\)"),
+        Refusal((np.ones((2, 2), np.int64), None, None), {}, TypeError, "batch_norm: expected a floating"),
+    ],
+    reference=_naive_batch_norm,
+    oracle=lambda t, x, w, b, eps=1e-5: t.nn.functional.batch_norm(x, None, None, w, b, True, 0.0, eps),
+)
+def normalize_batch(
+    x: Array, weight: Array | None, bias: Array | None, /, eps: float = 1e-5, statistics: Statistics = None
+) -> tuple[Array, Any]:
+    """`(x - mean) / sqrt(variance + eps) * weight + bias` with each channel's mean and variance in x.
+
+    statistics: these two, where they are known.
+    """
+    if x.ndim < 2:
+        raise ValueError(f"batch_norm: expected an input of shape (n, channels, ...), got {x.shape}")
+    if x.dtype.kind != "f":
+        raise TypeError(
+            f"batch_norm: expected a floating point input, got {x.dtype}. Convert it with .float()."
+        )
+    channels = x.shape[1:2]
+    _check_affine("batch_norm", channels, weight, bias)
+    if x.size <= channels[0]:
+        raise ValueError(
+            f"batch_norm: expected more than one value a channel to train on, got {x.shape}. Use a larger "
+            "batch, or .eval()."
+        )
+    mean, variance = kernels.channel_statistics(x) if statistics is None else statistics
+    rstd = (1.0 / np.sqrt(variance.astype(np.float64) + eps)).astype(x.dtype)
+    factor, more = _in_dtype(x, channels, weight, bias)
+    return kernels.normalize_channels(x, mean, rstd * factor, more), (mean, rstd)
+
+
+@normalize_batch.gradient(arrays=True)
+def _(ctx: Node, g: Any) -> Any:
+    x, weight = ctx[0], ctx.get(1)
+    needs_x, needs_weight, needs_bias = ctx.needs
+    if ctx.arrays:
+        mean, rstd = ctx.extras
+        factor, _ = _in_dtype(x, x.shape[1:2], weight, None)
+        return kernels.batch_norm_grad(g, x, mean, rstd, factor)
+    axes, count = (0, *range(2, x.ndim)), x._data.size // x.shape[1]
+    centred = x - x.mean(axes, keepdim=True)
+    rstd = ((centred * centred).mean(axes, keepdim=True) + ctx.params.get("eps", 1e-5)) ** -0.5
+    hat = centred * rstd
+    products = (g * hat).sum(axes, keepdim=True)
+    to_x = None
+    if needs_x:
+        factor = rstd if weight is None else rstd * _along_channels(weight, x.ndim)
+        to_x = (g - g.mean(axes, keepdim=True) - hat * (products * (1.0 / count))) * factor
+    return (
+        to_x,
+        products.reshape((-1,)) if needs_weight else None,
+        g.sum(axes) if needs_bias else None,
+    )
+
+
+def batch_norm(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """`(x - mean) / sqrt(variance + eps) * weight + bias`, each of a channel of x (n, c, ...).
+
+    training: with the batch's own mean and (biased) variance; the running ones, if given, move towards them,
+    and towards the unbiased variance, by `momentum`, in place. Otherwise with the running ones.
+    Raises ValueError for a batch of one value a channel in training.
+    Source: Ioffe and Szegedy, "Batch normalization", 2015.
+
+    >>> import tinytorch as tt
+    >>> x = tt.tensor([[1.0, 5.0], [3.0, 5.0]])
+    >>> tt.nn.functional.batch_norm(x, None, None, training=True)
+    tensor([[-1.,  0.],
+            [ 1.,  0.]])
+    """
+    x, weight, bias = as_tensors(normalize_batch, (input, weight, bias))
+    if not training and (running_mean is None or running_var is None):
+        raise ValueError("batch_norm: expected running_mean and running_var outside of training, got None")
+    if not training:
+        rstd = 1.0 / np.sqrt(running_var._data.astype(np.float64) + eps)
+        middle = _along_channels(new_tensor(running_mean._data.astype(x.dtype)), x.ndim)
+        scale = _along_channels(new_tensor(rstd.astype(x.dtype)), x.ndim)
+        out = (x - middle) * (scale if weight is None else scale * _along_channels(weight, x.ndim))
+        return out if bias is None else out + _along_channels(bias, x.ndim)
+    statistics = None
+    if running_mean is not None and running_var is not None and x.ndim >= 2 and x._data.size > x.shape[1]:
+        statistics = mean, variance = kernels.channel_statistics(x._data)
+        count = x._data.size // x.shape[1]
+        for running, now in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
+            running._write(lambda data, now=now: np.add(data * (1 - momentum), momentum * now, out=data))
+    return normalize_batch(x, weight, bias, eps=eps, statistics=statistics)
+
+
+# --- over the features of each example ------------------------------------------------------------------
+
+
+def _rows(s: Any) -> list[Sample]:
+    return [
+        Sample(s(3, 4, 5), s(5), s(5)),
+        Sample(s(4, 6) + np.array(3.0), s(6), None, eps=0.1),
+        Sample(s(5, 3), None, None),
+        Sample(s(0, 3), s(3), s(3)),
+    ]
+
+
+def _naive_layer_norm(
+    x: Array, weight: Array | None, bias: Array | None, eps: float = 1e-5, centred: bool = True
+) -> Array:
+    off = x - (x.mean(axis=-1, keepdims=True) if centred else 0)
+    out = off / np.sqrt((off**2).mean(axis=-1, keepdims=True) + eps)
+    out = out if weight is None else out * weight
+    return out if bias is None else out + bias
+
+
+def _rows_oracle(t: Any, x: Any, w: Any, b: Any, eps: float = 1e-5, centred: bool = True) -> Any:
+    if centred:
+        return t.nn.functional.layer_norm(x, x.shape[-1:], w, b, eps)
+    return t.nn.functional.rms_norm(x, x.shape[-1:], w, eps)
+
+
+@op(
+    name="layer_norm",
+    extras=True,
+    saves=(0, 1),
+    cost=lambda x, w, b, *, out, **_: 8 * x.size,
+    samples=lambda s: [
+        *_rows(s),
+        Sample(s(3, 5), s(5), None, centred=False),
+        Sample(s(2, 3, 4), None, None, centred=False, eps=0.2),
+    ],
+    refuses=lambda s: [
+        Refusal((s(4, 3), s(2), None), {}, ValueError, r"layer_norm: expected a weight of shape \(3,\), got"),
+        Refusal((np.ones((2, 2), np.int64), None, None), {}, TypeError, "layer_norm: expected a floating"),
+    ],
+    reference=_naive_layer_norm,
+    oracle=_rows_oracle,
+)
+def normalize_last(
+    x: Array, weight: Array | None, bias: Array | None, /, eps: float = 1e-5, centred: bool = True
+) -> tuple[Array, Any]:
+    """`(x - mean) / sqrt(variance + eps) * weight + bias` along the last axis; without the mean: RMS norm."""
+    if x.dtype.kind != "f":
+        raise TypeError(
+            f"layer_norm: expected a floating point input, got {x.dtype}. Convert it with .float()."
+        )
+    size = x.shape[-1:]
+    _check_affine("layer_norm", size, weight, bias)
+    factor, _ = _in_dtype(x, size, weight, None)
+    more = None if bias is None else bias.astype(x.dtype, copy=False)
+    rows = x.reshape(math.prod(x.shape[:-1]), *size)
+    out, *moments = kernels.normalize_rows(rows, factor, more, eps, centred)
+    return out.reshape(x.shape), moments
+
+
+@normalize_last.gradient(arrays=True)
+def _(ctx: Node, g: Any) -> Any:
+    x, weight, centred = ctx[0], ctx.get(1), ctx.params.get("centred", True)
+    if ctx.arrays:
+        return _normalize_last_grad(ctx, g, x, weight, centred)
+    needs_x, needs_weight, needs_bias = ctx.needs
+    off = x - x.mean(-1, keepdim=True) if centred else x
+    rstd = ((off * off).mean(-1, keepdim=True) + ctx.params.get("eps", 1e-5)) ** -0.5
+    hat = off * rstd
+    leading = tuple(range(x.ndim - 1))
+    to_x = None
+    if needs_x:
+        weighted = g if weight is None else g * weight
+        to_x = weighted - hat * (weighted * hat).mean(-1, keepdim=True)
+        to_x = (to_x - weighted.mean(-1, keepdim=True) if centred else to_x) * rstd
+    return (
+        to_x,
+        (g * hat).sum(leading) if needs_weight else None,
+        g.sum(leading) if needs_bias else None,
+    )
+
+
+def _normalize_last_grad(ctx: Node, g: Array, x: Array, weight: Array | None, centred: bool) -> Any:
+    mean, rstd = ctx.extras
+    rows = x.reshape(len(mean), x.shape[-1])
+    g = g.reshape(rows.shape)
+    needs_x, needs_weight, needs_bias = ctx.needs
+    to_x = None
+    if needs_x:
+        factor, _ = _in_dtype(x, x.shape[-1:], weight, None)
+        to_x = kernels.normalize_rows_grad(g, rows, mean, rstd, factor, centred).reshape(x.shape)
+    hat = (rows - mean[:, None]) * rstd[:, None] if needs_weight else None
+    return (
+        to_x,
+        None if hat is None else sums.sum(g * hat, 0),
+        sums.sum(g, 0) if needs_bias else None,
+    )
+
+
+def _flat(name: str, x: Any, normalized_shape: Any, *affine: Any) -> tuple[Any, list[Any]]:
+    """x, weight and bias with the normalised axes as one."""
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or x.shape[-len(shape) :] != shape:
+        raise ValueError(f"{name}: expected an input whose last dimensions are {shape}, got {x.shape}")
+    for extra in affine:
+        if extra is not None and extra.shape != shape:
+            raise ValueError(f"{name}: expected weights of shape {shape}, got {extra.shape}")
+    if len(shape) == 1:
+        return x, list(affine)
+    flat = x.reshape((*x.shape[: -len(shape)], math.prod(shape)))
+    return flat, [None if extra is None else extra.reshape((-1,)) for extra in affine]
+
+
+def layer_norm(
+    input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """`(x - mean) / sqrt(variance + eps) * weight + bias` over the last dimensions, `normalized_shape`.
+
+    Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    >>> import tinytorch as tt
+    >>> tt.nn.functional.layer_norm(tt.tensor([[1.0, 3.0]]), (2,), eps=0.0)
+    tensor([[-1.,  1.]])
+    """
+    x, weight, bias = as_tensors(normalize_last, (input, weight, bias))
+    flat, affine = _flat("layer_norm", x, normalized_shape, weight, bias)
+    out = normalize_last(flat, *affine, eps=eps)
+    return out if flat is x else out.reshape(x.shape)
+
+
+def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+    """`x / sqrt(mean(x²) + eps) * weight` over the last dimensions; eps: the dtype's own, by default.
+
+    Source: Zhang and Sennrich, "Root mean square layer normalization", 2019.
+
+    >>> import tinytorch as tt
+    >>> tt.nn.functional.rms_norm(tt.tensor([[3.0, 3.0]]), (2,))
+    tensor([[1., 1.]])
+    """
+    x, weight = as_tensors(normalize_last, (input, weight))
+    flat, affine = _flat("rms_norm", x, normalized_shape, weight, None)
+    least = float(np.finfo(x.dtype).eps) if eps is None else eps
+    out = normalize_last(flat, *affine, eps=least, centred=False)
+    return out if flat is x else out.reshape(x.shape)
+
+
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Each example's groups of channels normalised by themselves; then weight and bias of each channel.
+
+    input (n, c, ...), weight and bias (c,).
+    Raises ValueError for a number of groups that does not divide the channels.
+    Source: Wu and He, "Group normalization", 2018.
+
+    >>> import tinytorch as tt
+    >>> tt.nn.functional.group_norm(tt.tensor([[1.0, 3.0, 5.0, 5.0]]), 2, eps=1e-12)
+    tensor([[-1.,  1.,  0.,  0.]])
+    """
+    x, weight, bias = as_tensors(normalize_last, (input, weight, bias))
+    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+        raise ValueError(
+            f"group_norm: expected an input (n, channels, ...) and groups that divide the channels, got "
+            f"{x.shape} and {num_groups}"
+        )
+    for extra in (weight, bias):
+        if extra is not None and extra.shape != x.shape[1:2]:
+            raise ValueError(f"group_norm: expected weights of shape {x.shape[1:2]}, got {extra.shape}")
+    rows = x.reshape((x.shape[0] * num_groups, math.prod(x.shape[1:]) // num_groups))
+    out = normalize_last(rows, None, None, eps=eps).reshape(x.shape)
+    out = out if weight is None else out * _along_channels(weight, x.ndim)
+    return out if bias is None else out + _along_channels(bias, x.ndim)
