@@ -71,7 +71,8 @@ def fail_on_xor(run):
     """The same perceptron, the same training, other data: yes where exactly one coordinate is positive."""
     rng = np.random.default_rng(run.seed)
     manager = DatasetManager()
-    xor = Data(manager.get_xor_data(1000, seed=rng), manager.get_xor_data(1000, seed=rng))
+    clouds = [manager.get_xor_data(1000, seed=rng) for _ in range(2)]
+    xor = Data(*clouds, names=("same signs", "different signs"))
     again = run.asides["xor"] = run.again(xor)
     accuracy = again.evaluate(xor.test)
     run.say(
@@ -87,6 +88,7 @@ def draw(run):
         run.score,
         *run.data.test,
         run.picture("boundary.png"),
+        names=run.data.names,
         earlier=[(epoch, run.score_after(epoch)) for epoch in run.moments(5)[:-1]],
         title="The perceptron's line, and where it was after earlier epochs",
     )
@@ -95,6 +97,7 @@ def draw(run):
         xor.score,
         *xor.data.test,
         run.picture("xor_failure.png"),
+        names=xor.data.names,
         title="The same perceptron on XOR: no line will do",
     )
     if run.history:
@@ -124,8 +127,8 @@ PERCEPTRON = Milestone(
     history=__doc__,
     insight="""
     Three numbers are all it has: two weights and a bias, 12 bytes. Memory and time grow with the number of
-    inputs and with nothing else, O(n), and learning is as cheap as answering, twice over: that is why a
-    machine of 1957 could do it.
+    inputs and with nothing else, O(n), for learning as for answering: that is why a machine of 1957 could do
+    it.
 
     The line is the limit. Where no line separates the classes, as in XOR, more training, more data and a
     better optimiser change nothing: the loss is convex, and its lowest point is a shrug. The next milestone

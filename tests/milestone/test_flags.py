@@ -46,6 +46,31 @@ def test_nothing_is_trained_with_pretrained_weights(mnist):
 
 
 @pytest.mark.parametrize(
+    ("script", "flags", "ignored"),
+    [
+        ("mlp_mnist", ["--lr", "1", "--batch-size", "7", "--profile", "--scaling"], ()),
+        ("mlp_mnist", ["--use-pretrained", "--lr", "1", "--batch-size", "7"], ("--batch-size", "--lr")),
+        ("mlp_mnist", ["--use-pretrained", "--lr", "1", "--batch-size", "7", "--profile"], ("--lr",)),
+        ("mlp_mnist", ["--use-pretrained", "--epochs", "1", "--lr", "1", "--scaling"], ("--epochs",)),
+        ("perceptron_trained", ["--use-pretrained", "--epochs", "1", "--lr", "1"], ("--epochs",)),
+        (
+            "mlp_mnist",
+            ["--test-only", "--scaling", "--profile", "--batch-size", "7", "--seed", "3", "--no-plots"],
+            ("--batch-size", "--no-plots", "--scaling", "--profile"),
+        ),
+        (
+            "mlp_mnist",
+            ["--test-only", "--data-dir", "d", "--output-dir", "o"],
+            ("--data-dir", "--output-dir"),
+        ),
+    ],
+)
+def test_what_changes_nothing_is_reported(milestones, script, flags, ignored):
+    """A rate is used with pre-trained weights too, where an encore or the scaling study trains."""
+    assert parse(milestones[script], flags).ignored == ignored
+
+
+@pytest.mark.parametrize(
     ("flags", "text"),
     [
         (["--epochs", "0"], "argument --epochs: expected a whole number from 1 up, got '0'"),

@@ -11,6 +11,7 @@ import pytest
 
 import tinytorch as tt
 from tinytorch import viz
+from tinytorch.kernels import _jit
 from tinytorch.milestone import Result
 
 FIELDS = [
@@ -191,6 +192,42 @@ def test_a_crash_leaves_no_result_of_an_earlier_run(run, milestones):
     assert not done.folder.joinpath("result.json").exists()
 
 
+def test_pictures_of_an_earlier_run_are_gone(run):
+    folder = run("perceptron_trained", *QUICK).folder
+    (folder / "learning_curves.png").write_bytes(b"of another run")
+    (folder / "notes.txt").write_text("not a script's")
+    run("perceptron_trained", "--use-pretrained", "--no-plots")
+    assert not list(folder.glob("*.png"))
+    assert (folder / "notes.txt").exists()
+
+
+def test_compile_seconds_are_those_of_the_whole_run(run, milestones, monkeypatch):
+    monkeypatch.setattr(_jit._clock, "seconds", _jit._clock.seconds)
+
+    def encore(run):
+        _jit._clock.seconds += 1000
+        return {}
+
+    late = dataclasses.replace(milestones["perceptron_trained"], encore=encore)
+    done = run(late, *QUICK, "--json")
+    assert done.result["compile_seconds"] >= 1000
+    assert json.loads(done.out) == done.result
+
+
+def test_an_output_that_is_not_a_number_is_called_that(run):
+    done = run("mlp_digits", "--epochs", "1", "--lr", "1e30", "--no-plots")
+    assert re.search(r"\d, \d, \d: the output is not a number", done.out)
+    assert "nan%" not in done.out
+
+
+@pytest.mark.skipif(not viz.available(), reason="matplotlib is not installed")
+@pytest.mark.parametrize("script", ["xor_solved", "mlp_digits"])
+def test_a_run_that_diverged_has_pictures_all_the_same(run, script):
+    done = run(script, "--epochs", "2", "--lr", "1e30", "--json")
+    assert done.code == 1
+    assert len(list(done.folder.glob("*.png"))) == 3
+
+
 @pytest.mark.skipif(not viz.available(), reason="matplotlib is not installed")
 @pytest.mark.parametrize(
     ("script", "pictures"),
@@ -204,6 +241,22 @@ def test_pictures_are_saved_and_not_empty(run, script, pictures):
     done = run(script, "--demo-mode", "--json")
     assert {path.name for path in done.folder.glob("*.png")} == pictures
     assert all(path.stat().st_size > 10_000 for path in done.folder.glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "count", "bent"), [(("--use-pretrained",), 1, False), (("--epochs", "9"), 6, True)]
+)
+def test_only_a_boundary_of_several_moments_is_said_to_have_bent(run, monkeypatch, flags, count, bent):
+    drawn = []
+    monkeypatch.setattr(
+        viz, "boundary_over_time", lambda moments, *_, title, **__: drawn.append((len(moments), title))
+    )
+    monkeypatch.setattr(viz, "available", lambda: True)
+    monkeypatch.setattr(viz, "hidden_space", lambda *_, **__: None)
+    monkeypatch.setattr(viz, "learning_curves", lambda *_, **__: None)
+    run("xor_solved", *flags, "--json")
+    ((moments, title),) = drawn
+    assert (moments, "bent" in title) == (count, bent)
 
 
 def test_without_matplotlib_the_report_says_how_to_get_pictures(run, monkeypatch):
@@ -227,5 +280,20 @@ def test_scaling_compares_the_sizes_of_the_seed(run, milestones):
 
 def test_profile_names_the_operations(run):
     done = run("mlp_digits", "--epochs", "1", "--profile", "--no-plots")
-    assert {"linear", "matmul_grad_b"} <= {op["name"] for op in done.details["operations"]}
+    names = {op["name"] for op in done.details["operations"]}
+    assert {"linear", "matmul_grad_b", "between operations"} <= names
     assert "a forward pass takes" in done.out
+
+
+def test_profile_says_how_many_steps_there_were(run):
+    """One epoch of XOR is one step, and `--use-pretrained` has no epoch at all."""
+    done = run("xor_solved", "--use-pretrained", "--profile", "--no-plots")
+    assert "Where 20 training steps spend their time, with the backward pass op by op" in done.out
+    assert done.details["profiled_steps"] == 20
+    assert {op["calls"] for op in done.details["operations"]} == {0, 20, 40}
+
+
+def test_flops_of_training_are_counted(run):
+    done = run("xor_solved", "--epochs", "1", "--no-plots")
+    assert 2 * 33 < done.details["flops_training"] < 3 * 33
+    assert f"{done.details['flops_training']:,.0f}   one example, forward and backward" in done.out

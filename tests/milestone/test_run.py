@@ -48,9 +48,16 @@ def test_a_rehearsal_ends_after_its_steps(new_run):
     run = new_run()
     steps = []
     run.watcher.step = lambda run, epoch: steps.append(epoch.steps)
-    run.rehearse(3)
+    assert run.rehearse(3) == 3
     assert steps == [1, 2]
     assert run.history == []
+
+
+def test_a_rehearsal_evaluates_nothing_and_says_how_many_steps_there_were(new_run, monkeypatch):
+    run = new_run()
+    monkeypatch.setattr(Run, "evaluate", lambda self, examples: pytest.fail("it was evaluated"))
+    assert run.rehearse(100) == 4 * run.steps_per_epoch
+    assert (run.history, run.train_seconds) == ([], 0.0)
 
 
 def test_snapshots_bring_back_what_the_model_was(new_run):

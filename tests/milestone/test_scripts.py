@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -80,6 +81,23 @@ def test_pretrained_mnist_reads_the_test_images(run):
     assert done.code == 0
     assert done.result["value"] >= 0.98
     assert done.result["params"] == 109_386
+
+
+def test_the_readme_shows_what_the_two_starts_of_xor_print():
+    program = ROOT / "milestones" / "02_1969_xor_crisis" / "starts.py"
+    done = subprocess.run(
+        [sys.executable, program, "--seeds", "2"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    usual, spread = done.stdout.splitlines()
+    shape = r"(.*): (\d+) of (\d+) seeds missed 90%, the worst got [\d.]+%"
+    assert re.fullmatch(shape, usual)
+    assert re.fullmatch(shape, spread).groups() == ("evenly spread directions", "0", "2")
+    readme = (program.parent / "README.md").read_text()
+    assert [found[0] for found in re.findall(shape, readme)] == [usual.split(":")[0], spread.split(":")[0]]
 
 
 def test_the_table_of_measurements_is_made_by_a_program():

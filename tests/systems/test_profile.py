@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 import tinytorch as tt
 from tinytorch import nn
 from tinytorch.autograd import registry
+from tinytorch.kernels import _jit
 from tinytorch.models import MLP, Perceptron
 from tinytorch.systems import count_ops, latency, peak_memory, process_peak, profile
 
@@ -70,6 +73,59 @@ def test_operations_of_a_training_step():
     assert ops["linear"].bytes == 4 * (4 * 6 + 5 * 6 + 5 + 4 * 5)
     assert counted.flops == sum(op.flops for op in counted.ops)
     assert all(op.seconds > 0 for op in counted.ops)
+
+
+def test_time_between_operations_belongs_to_none_of_them():
+    x = tt.ones(8)
+    with count_ops() as counted:
+        x + x
+        time.sleep(0.05)
+        x * x
+    assert sum(op.seconds for op in counted.ops) < 0.05 <= counted.outside
+    assert counted.seconds == pytest.approx(counted.outside + sum(op.seconds for op in counted.ops))
+
+
+def test_compiling_is_not_the_time_of_an_operation(monkeypatch):
+    op = registry.REGISTRY["relu"]
+    monkeypatch.setattr(_jit._clock, "seconds", _jit._clock.seconds)
+
+    def compiling(x, forward=op.forward):
+        time.sleep(0.05)
+        _jit._clock.seconds += 0.05
+        return forward(x)
+
+    monkeypatch.setattr(op, "forward", compiling)
+    with count_ops() as counted:
+        op(tt.ones(8))
+    (relu,) = counted.ops
+    assert relu.seconds < 0.05
+    assert counted.seconds < 0.05
+
+
+def test_a_warm_up_can_be_forgotten():
+    x = tt.ones(8)
+    with count_ops() as counted:
+        x + x
+        time.sleep(0.05)
+        counted.reset()
+        x * x
+    assert [op.name for op in counted.ops] == ["mul"]
+    assert counted.seconds < 0.05
+
+
+def test_counters_in_any_order_leave_the_operations_as_they_were():
+    op = registry.REGISTRY["add"]
+    forward, x = op.forward, tt.ones(8)
+    first, second = count_ops(), count_ops()
+    first.__enter__()
+    second.__enter__()
+    x + x
+    first.__exit__()
+    assert op.forward is not forward, "somebody still measures its time"
+    x + x
+    second.__exit__()
+    assert (first.ops[0].calls, second.ops[0].calls) == (1, 2)
+    assert op.forward is forward
 
 
 def test_peak_memory_counts_what_is_alive_together():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,82 @@ def test_the_boundary_is_where_the_probability_is_one_half(tmp_path):
     left, right = image[height // 2, width // 5, :3], image[height // 2, 4 * width // 5, :3]
     assert left[2] > left[0], "the left is blue"
     assert right[0] > right[2], "the right is orange"
+
+
+def words(drawing) -> list[str]:
+    """Every text of a figure, keys included."""
+    from matplotlib.text import Text
+
+    return [text.get_text() for text in drawing.findobj(Text)]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda names: viz.decision_boundary(line, POINTS, LABELS, names=names),
+        lambda names: viz.boundary_over_time([("now", line)], POINTS, LABELS, names=names),
+        lambda names: viz.hidden_space(
+            lambda p: np.abs(p), np.array([1.0, -1.0]), 0.1, POINTS, LABELS, names=names
+        ),
+    ],
+)
+def test_pictures_of_the_plane_name_the_classes(draw):
+    said = words(draw(("left", "right")))
+    assert {"left", "right"} <= set(said)
+
+
+def test_a_single_moment_has_room_for_its_title():
+    title = "A heading of some forty characters or so"
+    drawing = viz.boundary_over_time([("now", line)], POINTS, LABELS, title=title)
+    drawing.canvas.draw()
+    assert drawing._suptitle.get_window_extent().x1 < drawing.bbox.width
+
+
+def test_a_network_that_diverged_has_a_hidden_space_without_points():
+    lost = np.array([np.nan, np.inf])
+    drawing = viz.hidden_space(lambda p: np.full((len(p), 2), np.nan), lost, np.nan, POINTS, LABELS)
+    assert drawing.get_axes()
+
+
+def test_names_of_marks_are_not_printed_over_each_other():
+    weak = [{"epoch": i, "loss": 2.3 - 0.01 * i, "accuracy": 0.1} for i in range(6)]
+    drawing = viz.learning_curves(weak, marks={"pass": 0.85, "merit": 0.93, "distinction": 0.96})
+    drawing.canvas.draw()
+    right = drawing.get_axes()[1]
+    boxes = sorted((t.get_window_extent() for t in right.texts), key=lambda box: box.y0)
+    assert len(boxes) == 3
+    assert all(lower.y1 <= upper.y0 for lower, upper in itertools.pairwise(boxes))
+    assert [t.get_text() for t in right.texts] == ["pass 85", "merit 93", "distinction 96"]
+
+
+@pytest.mark.parametrize("losses", [[2.31, 2.30], [0.0, 0.0], [None, None], [1e9, float("inf")]])
+def test_the_loss_curve_is_inside_its_frame(losses):
+    history = [{"epoch": i, "loss": loss, "accuracy": 0.1} for i, loss in enumerate(losses)]
+    bottom, top = viz.learning_curves(history).get_axes()[0].get_ylim()
+    highest = max((loss for loss in losses if loss is not None and np.isfinite(loss)), default=0.0)
+    assert bottom == 0.0
+    assert top > 1.05 * highest
+
+
+def test_costs_are_bars_from_zero_and_accuracies_points_on_an_axis():
+    rows = [
+        {"size": n, "params": 100, "seconds_per_epoch": 0.9 + n / 100, "accuracy": accuracy}
+        for n, accuracy in ((1, 0.99), (2, 1.0))
+    ]
+    *costs, right = viz.scaling(rows).get_axes()
+    assert [axes.get_ylim()[0] for axes in costs] == [0.0, 0.0]
+    assert not right.patches
+    assert len(right.get_yticks()) > 1
+    assert max(right.get_yticks()) <= 100.0
+    assert right.spines["left"].get_visible()
+
+
+def test_mistakes_say_what_the_arrow_means_and_what_is_no_number():
+    probabilities = np.array([[0.1, 0.9], [np.nan, np.nan]])
+    drawing = viz.worst_mistakes(np.ones((2, 6, 6)), np.zeros(2, int), probabilities, "ab")
+    said = words(drawing)
+    assert {"what it is → what was read", "a → b", "90.0 % sure", "a → ?", "not a number"} <= set(said)
+    assert not any("nan" in text for text in said)
 
 
 def test_nothing_is_imported_from_pyplot():

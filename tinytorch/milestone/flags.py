@@ -43,7 +43,7 @@ class Settings:
 
     @property
     def trains(self) -> bool:
-        """Whether anything is trained."""
+        """Whether the milestone's own network is trained; studies and encores may train others."""
         return self.mode in ("train", "demo")
 
 
@@ -63,7 +63,7 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     )
     modes.add_argument("--demo-mode", action="store_true", help=f"train for {milestone.demo_epochs} epochs")
     modes.add_argument(
-        "--use-pretrained", action="store_true", help="evaluate the weights that ship; no training"
+        "--use-pretrained", action="store_true", help="evaluate the weights that ship, train none"
     )
     recipe = parser.add_argument_group("the recipe")
     recipe.add_argument("--epochs", type=_whole(1), metavar="N", help=f"default {milestone.epochs}")
@@ -100,11 +100,8 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     trains = mode in ("train", "demo")
     if given.save_weights and not trains:
         parser.error(f"argument --save-weights: expected a run that trains, got --{_flag(mode)}")
-    ignored = (
-        ()
-        if trains
-        else tuple(f"--{_flag(name)}" for name in ("epochs", "lr") if getattr(given, name) is not None)
-    )
+    meaningless = _meaningless(milestone, mode, given)
+    ignored = tuple(f"--{_flag(name)}" for name in meaningless if getattr(given, name) not in (None, False))
     return Settings(
         mode=mode,
         epochs=given.epochs or (milestone.demo_epochs if mode == "demo" else milestone.epochs)
@@ -123,6 +120,20 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
         save_weights=given.save_weights,
         ignored=ignored,
     )
+
+
+def _meaningless(milestone: Milestone, mode: str, given: argparse.Namespace) -> list[str]:
+    """The flags that change nothing in this mode."""
+    if mode == "test-only":
+        return [
+            "epochs", "batch_size", "lr", "data_dir", "output_dir", "no_plots", "scaling", "profile",
+        ]  # fmt: skip
+    if mode != "pretrained":
+        return []
+    names = ["epochs"]  # an encore trains for the milestone's own, the scaling study for its few
+    if not (given.scaling or milestone.encore):
+        names += ["lr"] if given.profile else ["batch_size", "lr"]
+    return names
 
 
 def _flag(name: str) -> str:

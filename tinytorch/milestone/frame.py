@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,14 @@ def _set_threads(threads: int) -> None:
 
 
 def _result_folder(milestone: Milestone, settings: flags.Settings) -> Path:
-    """The folder for this run's files, cleared of an earlier result: a crash must not leave that behind."""
+    """The folder for this run's files, cleared of an earlier one's: a crash must not leave a result behind,
+    nor a run without plots the pictures of another."""
     folder = settings.output_dir / milestone.folder / milestone.script
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("result.json", "details.json", "weights.safetensors"):
-            (folder / name).unlink(missing_ok=True)
+        names = ("result.json", "details.json", "weights.safetensors")
+        for path in (*(folder / name for name in names), *folder.glob("*.png")):
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise _Usage(
             f"--output-dir: expected a folder that can be written to, got {folder} ({error.strerror})"
@@ -85,7 +87,7 @@ class _Session:
         began = time.perf_counter()
         data = milestone.load(DatasetManager(settings.data_dir), settings.seed)
         report.dataset(data, time.perf_counter() - began)
-        began = time.perf_counter()
+        began, compiled = time.perf_counter(), compile_seconds()
         if settings.trains:  # kernels are compiled, or loaded, before anything is timed
             self._new_run(data).rehearse(studies.STEPS)
         run = self._new_run(data)
@@ -93,7 +95,7 @@ class _Session:
         costs = profile(run.model, tt.tensor(data.test[0][:1].astype(np.float32)))
         report.architecture(costs)
         before = run.evaluate(data.test)
-        warmup = time.perf_counter() - began
+        warmup, compiled = time.perf_counter() - began, compile_seconds() - compiled
         report.before(before, self._picture(run) if milestone.show_before else [])
         if settings.mode == "pretrained":
             metadata = weights.load(run.model, milestone.weights_file, _command(milestone, "--save-weights"))
@@ -104,10 +106,12 @@ class _Session:
                 run.train()
         result = self._measure(run, costs)
         report.after(before, run, result, self._picture(run))
-        report.measurements(result, data, warmup, process_peak())
+        training_flops = studies.training_flops(run) if settings.trains else None
+        report.measurements(result, data, training_flops, (warmup, compiled), process_peak())
         self.details.update(
             before=before,
             mark=milestone.mark(result.value or 0.0),
+            flops_training=training_flops,
             warmup_seconds=warmup,
             process_peak_bytes=process_peak(),
             layers=[asdict(layer) for layer in costs.layers],
@@ -115,7 +119,7 @@ class _Session:
         )
         self._extras(run)
         report.insight()
-        self._write(run, result)
+        result = self._write(run, result)
         if settings.json:
             print(result.to_json())
         return MET if result.passed else MISSED
@@ -162,9 +166,13 @@ class _Session:
             report.scaling(rows)
             self.details["scaling"] = rows
         if settings.profile:
-            ops, latencies = studies.operations(run)
-            report.profile(ops, 20, latencies)
-            self.details.update(operations=[asdict(op) for op in ops], latency_seconds=latencies)
+            found = studies.operations(run)
+            report.profile(found)
+            self.details.update(
+                operations=[asdict(op) for op in found.ops],
+                profiled_steps=found.steps,
+                latency_seconds=found.latency_seconds,
+            )
         if not settings.plots:
             return
         if not viz.available():
@@ -178,7 +186,8 @@ class _Session:
                 self.details["scaling"], run.picture("scaling.png"), label=milestone.size_label, title=title
             )
 
-    def _write(self, run: Run, result: Result) -> None:
+    def _write(self, run: Run, result: Result) -> Result:
+        """Write the files. Returns the result as it was written, with what the extras compiled."""
         milestone, settings = self.milestone, self.settings
         note = ""
         if settings.save_weights:
@@ -188,11 +197,13 @@ class _Session:
             note = f"\nweights saved to {milestone.weights_file} ({told})"
         if settings.trains:
             tt.save(run.model.state_dict(), self.folder / "weights.safetensors")
+        result = replace(result, compile_seconds=compile_seconds())
         write(to_json(self.details), self.folder / "details.json")
         write(result.to_json(), self.folder / "result.json")
         names = ["result.json", "details.json", *(["weights.safetensors"] if settings.trains else [])]
         written = [*(self.folder / name for name in names), *run.pictures]
         self.report.files(self.folder, written, note)
+        return result
 
 
 def _test_only(milestone: Milestone, settings: flags.Settings, report: Report) -> int:

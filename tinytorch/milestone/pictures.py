@@ -13,7 +13,10 @@ def worst_mistakes(run: Run) -> list[str]:
     probabilities = run.predict(images)
     worst = viz.mistakes(labels, probabilities)[:3].tolist()
     names, answers, sure = run.data.names, probabilities.argmax(1).tolist(), probabilities.max(1)
-    said = [f"{names[int(labels[i])]} read as {names[answers[i]]} ({sure[i]:.0%} sure)" for i in worst]
+    numbers = [i for i in worst if sure[i] == sure[i]]
+    said = [f"{names[int(labels[i])]} read as {names[answers[i]]} ({sure[i]:.0%} sure)" for i in numbers]
+    if lost := [str(names[int(labels[i])]) for i in worst if i not in numbers]:
+        said.append(f"{', '.join(lost)}: the output is not a number")
     return [*viz.grey_images([images[i] for i in worst]), " · ".join(said) or "no mistakes at all"]
 
 

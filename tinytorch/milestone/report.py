@@ -19,10 +19,16 @@ from tinytorch.milestone.flags import Settings
 from tinytorch.milestone.milestone import Data, Milestone
 from tinytorch.milestone.result import Result
 from tinytorch.milestone.run import Epoch, Run, Watcher
-from tinytorch.systems import ModelProfile, OpTotal
+from tinytorch.milestone.studies import Operations
+from tinytorch.systems import ModelProfile
 
 REFRESH_SECONDS = 0.1  # the bar is drawn by the training loop itself, at most ten times a second
 PLAIN_LINES = 10  # epochs that are reported where there is no terminal
+FEW_EPOCHS = 12  # up to so many each leaves a line above the bar
+WHY_IGNORED = {
+    "test-only": "--test-only reads no data, trains nothing and writes no files",
+    "pretrained": "the weights are trained already",
+}
 
 
 class Report(Watcher):
@@ -50,7 +56,7 @@ class Report(Watcher):
         )
         if self.settings.ignored:
             self.console.print(
-                f"[yellow]ignored:[/] {', '.join(self.settings.ignored)}, because nothing is trained"
+                f"[yellow]ignored:[/] {', '.join(self.settings.ignored)}: {WHY_IGNORED[self.settings.mode]}"
             )
 
     def dataset(self, data: Data, seconds: float) -> None:
@@ -117,8 +123,8 @@ class Report(Watcher):
         self._progress = None
 
     def step(self, run: Run, epoch: Epoch) -> None:
-        """Move the bar, not more often than anybody can see."""
-        if self._progress is None or time.perf_counter() - self._drawn < REFRESH_SECONDS:
+        """Move the bar."""
+        if self._progress is None or self._drawn_just_now():
             return
         done = (epoch.number - 1) * run.steps_per_epoch + epoch.steps
         self._update(completed=done, epoch=f"{epoch.number}/{run.epochs}", loss=f"{epoch.loss:.4f}")
@@ -126,33 +132,40 @@ class Report(Watcher):
     def epoch(self, run: Run, entry: dict[str, Any]) -> None:
         """An epoch is over."""
         number = entry["epoch"]
+        line = (
+            f"  epoch {number:>{len(str(run.epochs))}}/{run.epochs}  loss {entry['loss']:.4f}  "
+            f"test {_percent(entry['accuracy'])}  {_seconds(entry['seconds'])}"
+        )
         if self._progress is not None:
-            if number < run.epochs and time.perf_counter() - self._drawn < REFRESH_SECONDS:
-                return
             self._update(
                 completed=number * run.steps_per_epoch,
                 epoch=f"{number}/{run.epochs}",
                 loss=f"{entry['loss']:.4f}",
                 accuracy=_percent(entry["accuracy"]),
             )
+            if run.epochs <= FEW_EPOCHS:
+                self.console.print(line)
         elif number == run.epochs or number == 1 or number % -(-run.epochs // PLAIN_LINES) == 0:
-            self.console.print(
-                f"  epoch {number:>{len(str(run.epochs))}}/{run.epochs}  loss {entry['loss']:.4f}  "
-                f"test {_percent(entry['accuracy'])}  {_seconds(entry['seconds'])}"
-            )
+            self.console.print(line)
 
     def _update(self, **fields: Any) -> None:
+        """Set the bar's fields, and draw it, but not more often than anybody can see."""
         assert self._progress is not None
         self._progress.update(self._task, **fields)
-        self._progress.refresh()
-        self._drawn = time.perf_counter()
+        if not self._drawn_just_now():
+            self._progress.refresh()
+            self._drawn = time.perf_counter()
+
+    def _drawn_just_now(self) -> bool:
+        return time.perf_counter() - self._drawn < REFRESH_SECONDS
 
     # --- after training ---------------------------------------------------------------------------------
 
     def pretrained(self, path: Path, metadata: dict[str, Any]) -> None:
         """Where the weights come from."""
         told = f"{path.name}, {_percent(metadata['accuracy'])} when it was made by"
-        self.console.print(f"[bold]Pre-trained weights[/]  {told}\n  {metadata['command']}")
+        self.console.print(f"[bold]Pre-trained weights[/]  {told}")
+        self._unwrapped(f"  {metadata['command']}")
 
     def after(self, before: float, run: Run, result: Result, picture: Sequence[str]) -> None:
         """What it can do now, and which marks that reaches."""
@@ -170,34 +183,38 @@ class Report(Watcher):
             self.console.print("[yellow]the loss became NaN: the learning rate is probably too large[/]\n")
 
     def measurements(
-        self, result: Result, data: Data, warmup_seconds: float, process_peak: int | None
+        self,
+        result: Result,
+        data: Data,
+        training_flops: float | None,
+        warmup: tuple[float, float],
+        process_peak: int | None,
     ) -> None:
-        """Time, memory and arithmetic."""
+        """Time, memory and arithmetic.
+
+        training_flops: of a step, for each example; None where nothing was trained. warmup: seconds until the
+        kernels were ready, and how many of them went into compiling.
+        """
         table = Table(
             box=SIMPLE_HEAD, show_header=False, title="Measured", title_justify="left", title_style="bold"
         )
         table.add_column("what")
         table.add_column("value", justify="right")
         table.add_column("note", style="dim")
-        if result.epochs:
+        if training_flops is not None:
             assert result.train_seconds is not None
             trained = len(data.train[0]) * result.epochs
             rate = trained / max(result.train_seconds, 1e-9)
-            flops = 3 * result.flops_forward * rate
-            table.add_row(
-                "training", _seconds(result.train_seconds), f"{rate:,.0f} examples/s, {_flops(flops)}/s"
-            )
+            speed = f"{rate:,.0f} examples/s, {_flops(training_flops * rate)}/s"
+            table.add_row("training", _seconds(result.train_seconds), speed)
         assert result.eval_seconds is not None
         table.add_row("evaluation", _seconds(result.eval_seconds), f"{len(data.test[0]):,} examples")
-        table.add_row(
-            "kernels ready",
-            _seconds(warmup_seconds),
-            f"of which compiling {_seconds(result.compile_seconds)}",
-        )
+        ready, compiling = map(_seconds, warmup)
+        table.add_row("kernels ready", ready, f"of which compiling {compiling}")
         table.add_row("parameters", f"{result.params:,}", f"{4 * result.params:,} bytes in float32")
-        table.add_row(
-            "FLOPs, forward", f"{result.flops_forward:,}", "one example; training takes three times that"
-        )
+        table.add_row("FLOPs, forward", f"{result.flops_forward:,}", "one example")
+        if training_flops is not None:
+            table.add_row("FLOPs, training", f"{training_flops:,.0f}", "one example, forward and backward")
         what = "three training steps" if result.epochs else "the evaluation"
         table.add_row("peak memory", f"{result.peak_mib:.2f} MiB", f"{what}, without the dataset")
         if process_peak is not None:
@@ -235,30 +252,28 @@ class Report(Watcher):
             )
         self.console.print(table)
 
-    def profile(self, ops: Sequence[OpTotal], steps: int, latencies: dict[int, float]) -> None:
+    def profile(self, found: Operations) -> None:
         """Which operations the time of a training step goes to."""
-        total = sum(op.seconds for op in ops) or 1.0
+        total = sum(op.seconds for op in found.ops) or 1.0
         table = Table(
             box=SIMPLE_HEAD,
-            title=f"Operations of {steps} training steps",
+            title=f"Where {found.steps} training steps spend their time, with the backward pass op by op",
             title_justify="left",
             title_style="bold",
         )
-        table.add_column("operation")
-        for heading in ("calls", "share of time", "FLOPs", "bytes", "FLOPs/byte"):
+        table.add_column("operation", no_wrap=True)
+        for heading in ("calls", "time", "FLOPs", "bytes", "FLOPs/byte"):
             table.add_column(heading, justify="right")
-        for op in ops:
+        for op in found.ops:
             intensity = f"{op.flops / op.bytes:.2f}" if op.bytes and op.flops else "–"
+            counts = (f"{n:,.0f}" if op.calls else "–" for n in (op.flops, op.bytes))
             table.add_row(
-                op.name,
-                f"{op.calls:,}",
-                f"{op.seconds / total:.1%}",
-                f"{op.flops:,.0f}",
-                f"{op.bytes:,.0f}",
-                intensity,
+                op.name, f"{op.calls:,}" if op.calls else "–", f"{op.seconds / total:.1%}", *counts, intensity
             )
         self.console.print(table)
-        times = ", ".join(f"{1e6 * seconds:,.0f} µs for {batch:,}" for batch, seconds in latencies.items())
+        self.console.print("  between operations: the graph, the loader, the optimiser, and Python itself")
+        latencies = found.latency_seconds.items()
+        times = ", ".join(f"{1e6 * seconds:,.0f} µs for {batch:,}" for batch, seconds in latencies)
         self.console.print(f"  a forward pass takes {times} (median of 50)\n")
 
     def insight(self) -> None:

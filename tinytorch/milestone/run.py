@@ -105,8 +105,12 @@ class Run:
         self.milestone.train(self.model, self.data, self)
         return self
 
-    def rehearse(self, steps: int) -> None:
-        """Run the script's training loop for a few steps, to get its kernels ready or to measure it."""
+    def rehearse(self, steps: int) -> int:
+        """Run the script's training loop for a few steps, to get its kernels ready or to measure it.
+
+        Nothing is evaluated, and no history is kept. Returns how many steps there were: fewer where the
+        recipe's epochs are over before.
+        """
         self._steps_left = steps
         self.model.train()
         try:
@@ -114,7 +118,8 @@ class Run:
         except _Enough:
             pass
         finally:
-            self._steps_left = None
+            taken, self._steps_left = steps - self._steps_left, None
+        return taken
 
     @property
     def steps_per_epoch(self) -> int:
@@ -128,8 +133,9 @@ class Run:
             began, compiled = time.perf_counter(), compile_seconds()
             yield epoch
             seconds = time.perf_counter() - began - (compile_seconds() - compiled)
-            self.train_seconds += seconds
-            self._after(epoch, seconds)
+            if self._steps_left is None:
+                self.train_seconds += seconds
+                self._after(epoch, seconds)
 
     def _step(self, epoch: Epoch) -> None:
         if self._steps_left is not None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import tinytorch as tt
 from tinytorch.milestone.milestone import Data, Milestone
-from tinytorch.milestone.run import Run
+from tinytorch.milestone.run import Epoch, Run, Watcher
 from tinytorch.systems import OpTotal, count_ops, latency, peak_memory, profile
 
-STEPS = 3  # training steps that memory and operations are measured over
+STEPS = 3  # training steps that get kernels ready, and those that memory is measured over
+PROFILED = 20  # training steps whose operations `--profile` counts
 
 
 def example(milestone: Milestone, count: int = 1) -> np.ndarray:
@@ -20,12 +22,12 @@ def example(milestone: Milestone, count: int = 1) -> np.ndarray:
     return np.linspace(0, 1, size, dtype=np.float32).reshape(count, *milestone.input_shape)
 
 
-def rehearsal(run: Run, *, size: int | None = None, data: Data | None = None) -> Run:
-    """A run with the same recipe and a fresh model that nobody will miss."""
+def rehearsal(run: Run, *, steps: int = STEPS, size: int | None = None, data: Data | None = None) -> Run:
+    """A run with the same recipe, a fresh model that nobody will miss, and epochs enough for `steps`."""
     return Run(
         run.milestone,
         data or run.data,
-        epochs=max(run.epochs, 1),
+        epochs=max(run.epochs, -(-steps // run.steps_per_epoch)),
         batch_size=run.batch_size,
         lr=run.lr,
         seed=run.seed,
@@ -69,13 +71,55 @@ def scaling(run: Run) -> list[dict[str, Any]]:
     return rows
 
 
-def operations(run: Run, steps: int = 20) -> tuple[list[OpTotal], dict[int, float]]:
-    """The operations of some training steps, and the median latency of a forward pass of 1 and of a batch."""
-    trial = rehearsal(run)
-    trial.rehearse(STEPS)
+def training_flops(run: Run) -> float:
+    """FLOPs of a training step for each example: all operations, forward and backward, not the optimiser.
+
+    Counted, because no factor gives them: the first layer, for one, needs no gradient of its input.
+    """
     with count_ops() as counted:
-        trial.rehearse(steps)
+        rehearsal(run, steps=1).rehearse(1)
+    return counted.flops / min(run.batch_size, len(run.data.train[0]))
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What `--profile` found.
+
+    ops: the operations of `steps` training steps, the longest first, and what was between them as one more.
+    latency_seconds: median time of a forward pass, by how many examples it was of.
+    """
+
+    ops: list[OpTotal]
+    steps: int
+    latency_seconds: dict[int, float]
+
+
+class _WarmUp(Watcher):
+    """Lets a count begin anew after some steps, in which kernels were loaded and buffers made."""
+
+    def __init__(self, counted: count_ops, steps: int):
+        self.counted, self.left = counted, steps
+
+    def step(self, run: Run, epoch: Epoch) -> None:
+        """One step less to wait for."""
+        self.left -= 1
+        if self.left == 0:
+            self.counted.reset()
+
+
+def operations(run: Run) -> Operations:
+    """The operations of some training steps, and the median latency of a forward pass of 1 and of a batch.
+
+    The backward pass runs op by op while it is counted, so the warm-up is watched as well: its kernels are
+    others than those of a training that nobody watches.
+    """
+    trial = rehearsal(run, steps=STEPS + PROFILED)
+    with count_ops() as counted:
+        trial.watcher = _WarmUp(counted, STEPS)
+        steps = trial.rehearse(STEPS + PROFILED) - STEPS
+    between = OpTotal("between operations", seconds=counted.outside)
+    ops = sorted([*counted.ops, between], key=lambda op: -op.seconds)
     inputs = run.data.test[0]
     batches = {size: inputs[:size] for size in (1, min(run.batch_size, len(inputs)))}
     latencies = {size: latency(lambda batch=batch: run.predict(batch)) for size, batch in batches.items()}
-    return counted.ops, latencies
+    return Operations(ops, steps, latencies)

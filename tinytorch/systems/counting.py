@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tinytorch.autograd import registry
+from tinytorch.kernels._jit import compile_seconds
 
 
 @dataclass
 class OpTotal:
     """One operation, summed over its calls.
 
-    flops: by the op's own cost rule. bytes: its inputs and its result, each touched once. seconds: from the
-    end of the operation before it, so the Python between two operations counts for the later one.
+    flops: by the op's own cost rule. bytes: its inputs and its result, each touched once. seconds: in the
+    op's function on ndarrays, checks and kernel, without compiling; the graph around it is not in there.
     """
 
     name: str
@@ -28,7 +30,11 @@ class OpTotal:
 class count_ops:
     """Count the operations inside a `with` block, backward passes included. Optimisers are not operations.
 
-    Each operation costs a few microseconds more in there: look at shares, not at sums.
+    A backward pass that is watched runs op by op, on tensors: what an unwatched one does in one launch (the
+    way back through a small linear layer) is counted as the operations that it consists of, and is slower.
+
+    `seconds` is the time of the whole block, without compiling and without the counting itself; what `ops`
+    leave of it is `outside`: Python's way from one operation to the next, the graph, loaders, optimisers.
 
     >>> import tinytorch as tt
     >>> with count_ops() as counted:
@@ -38,27 +44,50 @@ class count_ops:
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was counted so far: it was a warm-up."""
         self._totals: dict[str, OpTotal] = {}
-        self._last = 0.0
+        self._counting = 0.0
+        self._began = _clock()
+        self._ended: float | None = None
 
     def __enter__(self) -> count_ops:
+        if not _counters:
+            _time_forwards()
+        _counters.append(self)
         registry.observers.append(self._observe)
-        self._last = time.perf_counter()
+        self.reset()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended = _clock()
         registry.observers.remove(self._observe)
+        _counters.remove(self)
+        if not _counters:
+            _leave_forwards()
 
     def _observe(self, op: Any, inputs: Sequence[Any], params: dict, result: Any) -> None:
-        elapsed = time.perf_counter() - self._last
+        began = time.perf_counter()
         arrays = [None if t is None else t._data for t in inputs]
         flops, touched = op.flops_and_bytes(arrays, params, result._data)
         total = self._totals.setdefault(op.name, OpTotal(op.name))
         total.calls += 1
         total.flops += flops
         total.bytes += touched
-        total.seconds += elapsed
-        self._last = time.perf_counter()
+        total.seconds += _last.seconds
+        self._counting += time.perf_counter() - began
+
+    @property
+    def seconds(self) -> float:
+        """Of the block, or of what there was of it so far."""
+        return (_clock() if self._ended is None else self._ended) - self._began - self._counting
+
+    @property
+    def outside(self) -> float:
+        """Seconds of the block that were spent in no operation."""
+        return self.seconds - sum(total.seconds for total in self._totals.values())
 
     @property
     def ops(self) -> list[OpTotal]:
@@ -74,3 +103,39 @@ class count_ops:
     def bytes(self) -> float:
         """Bytes of all of them."""
         return sum(total.bytes for total in self._totals.values())
+
+
+def _clock() -> float:
+    """Seconds that stand still while a kernel is compiled."""
+    return time.perf_counter() - compile_seconds()
+
+
+class _Last(threading.local):
+    seconds = 0.0  # of this thread's last operation, for the observers that are called after it
+
+
+_last = _Last()
+_counters: list[count_ops] = []
+_forwards: list[tuple[Any, Callable]] = []  # every op, and what `_timed` stands in for while somebody counts
+
+
+def _time_forwards() -> None:
+    for op in registry.REGISTRY.values():
+        _forwards.append((op, op.forward))
+        op.forward = _timed(op.forward)
+
+
+def _leave_forwards() -> None:
+    while _forwards:
+        op, forward = _forwards.pop()
+        op.forward = forward
+
+
+def _timed(forward: Callable) -> Callable:
+    def timed(*arrays: Any, **params: Any) -> Any:
+        began = _clock()
+        result = forward(*arrays, **params)
+        _last.seconds = _clock() - began
+        return result
+
+    return timed

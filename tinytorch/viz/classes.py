@@ -90,6 +90,8 @@ def worst_mistakes(
 ) -> Any:
     """The images that a model got wrong and was surest about, the surest first.
 
+    Above each stands what it shows and what was read: truth → answer, "?" where the output is not a number.
+
     Args:
         images: (n, height, width).
         labels: the truth, (n,).
@@ -113,18 +115,29 @@ def worst_mistakes(
         fontweight="bold",
         color=style.INK,
     )
-    if not len(order):
+    if len(order):
+        drawing.text(
+            0.98,
+            1 - 0.13 / height,
+            "what it is → what was read",
+            va="top",
+            ha="right",
+            fontsize=9.5,
+            color=style.FAINT,
+        )
+    else:
         drawing.text(
             0.5, 0.45, "none: every image was read correctly", ha="center", fontsize=12, color=style.GREEN
         )
     for place, i in enumerate(order[: columns * rows]):
         axes = drawing.add_subplot(rows, columns, place + 1)
         axes.imshow(images[i], cmap="gray_r", interpolation="nearest")
-        truth, answer = int(labels[i]), int(probabilities[i].argmax())
-        axes.set_title(f"{names[truth]} → {names[answer]}", fontsize=10, color=style.INK, pad=2)
-        axes.set_xlabel(
-            f"{100 * probabilities[i, answer]:.1f} % sure", fontsize=7.5, color=style.RED, labelpad=2
-        )
+        truth, sure = names[int(labels[i])], float(probabilities[i].max())
+        answer, told = names[int(probabilities[i].argmax())], f"{100 * sure:.1f} % sure"
+        if sure != sure:
+            answer, told = "?", "not a number"
+        axes.set_title(f"{truth} → {answer}", fontsize=10, color=style.INK, pad=2)
+        axes.set_xlabel(told, fontsize=7.5, color=style.RED, labelpad=2)
         axes.set_xticks([])
         axes.set_yticks([])
         for side in axes.spines.values():
@@ -136,13 +149,13 @@ def worst_mistakes(
 
 
 def mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Indices of what was answered wrongly, the surest answer first.
+    """Indices of what was answered wrongly, the surest answer first; last, what is not a number at all.
 
     >>> import numpy as np
     >>> p = np.array([[0.9, 0.1], [0.2, 0.8], [0.05, 0.95]])
     >>> mistakes(np.array([1, 1, 0]), p)
     array([2, 0])
     """
-    answers = probabilities.argmax(1)
-    wrong = np.flatnonzero(answers != labels)
-    return wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")]
+    sure = probabilities.max(1)
+    wrong = np.flatnonzero((probabilities.argmax(1) != labels) | np.isnan(sure))
+    return wrong[np.argsort(-sure[wrong], kind="stable")]

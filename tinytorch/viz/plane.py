@@ -14,6 +14,7 @@ Score = Callable[[np.ndarray], np.ndarray]
 """Points (n, 2) to the probability of class 1, (n,)."""
 
 GRID = 90  # points along each side of the field
+KEY = 0.3  # inches below the picture for the names of the classes
 
 
 def decision_boundary(
@@ -22,6 +23,7 @@ def decision_boundary(
     labels: np.ndarray,
     path: str | Path | None = None,
     *,
+    names: Sequence[str] = ("0", "1"),
     earlier: Sequence[tuple[int, Score]] = (),
     axes: Any = None,
     title: str = "",
@@ -32,15 +34,17 @@ def decision_boundary(
         score: points (n, 2) to the probability of class 1, (n,).
         points, labels: the data, (n, 2) and 0 or 1, (n,) or (n, 1).
         path: where to save the PNG.
+        names: of the two classes, for the key below the picture.
         earlier: (epoch, score) pairs from training: their lines are drawn, older ones fainter.
-        axes: draw there, instead of on a figure of its own.
+        axes: draw there, instead of on a figure of its own, and without a key.
         title: heading.
 
     Returns the figure.
     """
-    drawing = style.figure(5.2, 5.0) if axes is None else axes.figure
+    drawing = style.figure(5.2, 5.0 + KEY) if axes is None else axes.figure
     if axes is None:
-        axes = drawing.add_axes((0.09, 0.08, 0.87, 0.84))
+        axes = drawing.add_axes((0.09, (0.4 + KEY) / (5.0 + KEY), 0.87, 4.2 / (5.0 + KEY)))
+        _key(drawing, names, left=0.07)
     style.clean(axes, title)
     x, y, grid = _field(points)
     field = score(grid).reshape(GRID, GRID)
@@ -78,31 +82,35 @@ def boundary_over_time(
     labels: np.ndarray,
     path: str | Path | None = None,
     *,
+    names: Sequence[str] = ("0", "1"),
     title: str = "",
 ) -> Any:
     """The plane as the model saw it at several moments, side by side in rows of up to three.
 
     Args:
-        moments: (caption, score) pairs.
+        moments: (caption, score) pairs; a single one is drawn larger, so that the title has room.
         points, labels: the data.
         path: where to save the PNG.
+        names: of the two classes, for the key below the pictures.
         title: heading of the figure.
     """
     if not moments:
         raise ValueError("boundary_over_time: expected at least one moment, got none")
     columns = min(3, len(moments))
     rows = -(-len(moments) // columns)
-    drawing = style.figure(3.0 * columns, 3.0 * rows + (0.5 if title else 0.1))
+    side = 5.0 if len(moments) == 1 else 3.0
+    height = side * rows + (0.5 if title else 0.1) + KEY
+    drawing = style.figure(side * columns, height)
     for i, (caption, score) in enumerate(moments):
         axes = drawing.add_subplot(rows, columns, i + 1)
         decision_boundary(score, points, labels, axes=axes, title=caption)
         axes.set_xticks([])
         axes.set_yticks([])
-    height = 3.0 * rows + (0.5 if title else 0.1)
+    _key(drawing, names)
     drawing.subplots_adjust(
         left=0.02,
         right=0.98,
-        bottom=0.02,
+        bottom=(0.1 + KEY) / height,
         top=1 - (0.75 if title else 0.35) / height,
         wspace=0.06,
         hspace=0.14,
@@ -129,6 +137,7 @@ def hidden_space(
     labels: np.ndarray,
     path: str | Path | None = None,
     *,
+    names: Sequence[str] = ("0", "1"),
     title: str = "",
 ) -> Any:
     """Why a hidden layer helps: what each unit sees of the plane, and the data in the space the units span.
@@ -142,6 +151,7 @@ def hidden_space(
         weight, bias: of the last layer, (units,) and a number.
         points, labels: the data.
         path: where to save the PNG.
+        names: of the two classes.
         title: heading of the figure.
     """
     units = len(weight)
@@ -150,12 +160,12 @@ def hidden_space(
     x, y, grid = _field(points)
     values = hidden(grid)
     left = drawing.add_gridspec(
-        rows, 2, left=0.02, right=0.44, bottom=0.03, top=0.83, wspace=0.06, hspace=0.22
+        rows, 2, left=0.02, right=0.44, bottom=0.11, top=0.83, wspace=0.06, hspace=0.22
     )
     for unit in range(units):
         axes = drawing.add_subplot(left[unit // 2, unit % 2])
-        sign = "for class 1" if weight[unit] > 0 else "for class 0"
-        style.clean(axes, f"hidden unit {unit + 1}, {sign}").title.set_fontsize(9)
+        speaks_for = names[int(weight[unit] > 0)]
+        style.clean(axes, f"unit {unit + 1}, for “{speaks_for}”").title.set_fontsize(9)
         colour = style.CLASSES[int(weight[unit] > 0)]
         axes.imshow(
             values[:, unit].reshape(GRID, GRID),
@@ -169,12 +179,13 @@ def hidden_space(
         _scatter(axes, points[:250], labels[:250], size=4)
         axes.set_xticks([])
         axes.set_yticks([])
+    _key(drawing, names)
     right = drawing.add_axes((0.52, 0.11, 0.455, 0.72))
     style.clean(right, "the same points in the hidden space", "what the last layer sees: w · h + b", "")
-    direction, across = _axes_of(hidden(points), weight)
-    positions = np.stack(
-        [hidden(points) @ direction * np.linalg.norm(weight) + bias, hidden(points) @ across], 1
-    )
+    seen = hidden(points)
+    direction, across = _axes_of(seen, weight)
+    with np.errstate(invalid="ignore"):  # of a network that diverged
+        positions = np.stack([seen @ direction * np.linalg.norm(weight) + bias, seen @ across], 1)
     _scatter(right, positions, labels, size=14)
     right.axvline(0.0, color=style.INK, lw=2.0)
     right.set_ylabel("the direction, across it, of most spread", fontsize=9, color=style.INK)
@@ -193,7 +204,11 @@ def hidden_space(
 
 
 def _axes_of(hidden: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The unit vector along `weight`, and the one across it in which the hidden values spread most."""
+    """The unit vector along `weight`, and the one across it in which the hidden values spread most.
+
+    A network that diverged has directions too, so that its picture, without points, can be drawn.
+    """
+    hidden, weight = (np.nan_to_num(values, posinf=0.0, neginf=0.0) for values in (hidden, weight))
     direction = weight / max(float(np.linalg.norm(weight)), 1e-12)
     rest = hidden - hidden.mean(0)
     rest = rest - np.outer(rest @ direction, direction)
@@ -213,6 +228,25 @@ def _scatter(axes: Any, points: np.ndarray, labels: np.ndarray, size: float = 9)
     for label, colour in enumerate(style.CLASSES):
         chosen = points[flat == bool(label)]
         axes.scatter(chosen[:, 0], chosen[:, 1], s=size, color=colour, alpha=0.75, linewidths=0)
+
+
+def _key(drawing: Any, names: Sequence[str], left: float = 0.01) -> None:
+    """Which colour is which class, at the lower edge of the figure."""
+    from matplotlib.lines import Line2D
+
+    dots = [Line2D([], [], marker="o", ls="", markersize=6, color=colour) for colour in style.CLASSES]
+    drawing.legend(
+        dots,
+        list(names),
+        loc="lower left",
+        bbox_to_anchor=(left, 0.0),
+        ncols=2,
+        fontsize=9,
+        frameon=False,
+        labelcolor=style.INK,
+        handletextpad=0.1,
+        borderaxespad=0.2,
+    )
 
 
 def _line(
