@@ -47,7 +47,7 @@ def _sum_products(x_id, g_id, unused, sums_id, scratch_id, plan_id, part, parts)
     right_bytes = (outputs + panel - 1) // panel * panel_bytes(length) + lanes * PANEL
     image_bytes = 0
     if bordered:
-        image_bytes = rounded(channels * rows * columns * size, VECTOR_BYTES) + VECTOR_BYTES
+        image_bytes = rounded(inputs * rows * columns * size, VECTOR_BYTES) + VECTOR_BYTES
     mine = rounded(left_bytes + right_bytes + image_bytes, 64)
     missing = 64 + parts * mine - first_length(scratch_id)
     if missing > 0 or part == ASK:
@@ -58,49 +58,55 @@ def _sum_products(x_id, g_id, unused, sums_id, scratch_id, plan_id, part, parts)
 
     images, chunks = first_length(x_id), first_length(sums_id)
     row_bytes, plane_bytes, sums_row = columns * size, rows * columns * size, outputs * size
-    whole = outputs // panel
-    units = chunks * groups * blocks
+    whole, last_row = outputs // panel, rounded(outputs % panel, lanes) * size
+    # A unit takes all rows of its chunk, so that g is transposed once, unless there are too few to share out.
+    shares = 1 if chunks * groups >= CHUNKS else blocks
+    units = chunks * groups * shares
     for unit in range(units * part // parts, units * (part + 1) // parts):
-        c0 = unit % blocks * channels
-        group, chunk = unit // blocks % groups, unit // blocks // groups
-        many = min(channels, inputs - c0)
-        depth = many * tap_count
-        sums = data_address(sums_id) + ((chunk * groups + group) * inputs + c0) * tap_count * sums_row
-        for i in range(depth * outputs):
-            store(sums + i * size, ZERO)
-        tall = even(depth, ROWS)
+        share = unit % shares
+        group, chunk = unit // shares % groups, unit // shares // groups
+        first, stop = blocks * share // shares * channels, blocks * (share + 1) // shares * channels
+        stop = min(stop, inputs)
+        base = data_address(sums_id) + (chunk * groups + group) * inputs * tap_count * sums_row
+        for i in range(first * tap_count * outputs, stop * tap_count * outputs):
+            store(base + i * size, ZERO)
         for n in range(images * chunk // chunks, images * (chunk + 1) // chunks):
-            image = data_address(x_id) + ((n * groups + group) * inputs + c0) * height * width * size
             g = data_address(g_id) + (n * groups + group) * outputs * pixels * size
+            image = data_address(x_id) + ((n * groups + group) * inputs + first) * height * width * size
             if bordered:
                 with_border(
-                    image, many, height, width, rows, columns, top, left, across, bordered_image, ZERO, size
-                )
+                    image, stop - first, height, width, rows, columns, top, left, across, bordered_image,
+                    ZERO, size,
+                )  # fmt: skip
                 image = bordered_image
             for p in range(0, pixels, length):
                 k = min(length, pixels - p)
-                pack_pixels(
-                    image, many, plane_bytes, taps, tap_count, row_bytes * down, wide, p, p + k, left_side,
-                    left_row, ZERO, size,
-                )  # fmt: skip
                 pack_columns(g + p * size, size, pixels * size, k, outputs, right_side, ZERO, size)
-                for i in range(0, depth, tall):
-                    high = min(tall, depth - i)
-                    a, z = left_side + i * left_row, sums + i * sums_row
-                    if whole:
-                        tiles(
-                            high, panel, whole, a, left_row, size, right_side, PANEL, panel_bytes(k),
-                            z, sums_row, PANEL, z, sums_row, k, LOWEST,
-                        )  # fmt: skip
-                    j = whole * panel
-                    while j < outputs:  # a whole vector, and the part of one that is left
-                        few = min(lanes, outputs - j)
-                        b = right_side + whole * panel_bytes(k) + j % panel * size
-                        tiles(
-                            high, few, 1, a, left_row, size, b, rounded(outputs % panel, lanes) * size, 0,
-                            z + j * size, sums_row, 0, z + j * size, sums_row, k, LOWEST,
-                        )  # fmt: skip
-                        j += few
+                for c0 in range(first, stop, channels):
+                    many = min(channels, stop - c0)
+                    depth = many * tap_count
+                    pack_pixels(
+                        image + (c0 - first) * plane_bytes, many, plane_bytes, taps, tap_count,
+                        row_bytes * down, wide, p, p + k, left_side, left_row, ZERO, size,
+                    )  # fmt: skip
+                    tall = even(depth, ROWS)
+                    for i in range(0, depth, tall):
+                        high = min(tall, depth - i)
+                        a, z = left_side + i * left_row, base + (c0 * tap_count + i) * sums_row
+                        if whole:
+                            tiles(
+                                high, panel, whole, a, left_row, size, right_side, PANEL, panel_bytes(k),
+                                z, sums_row, PANEL, z, sums_row, k, LOWEST,
+                            )  # fmt: skip
+                        j = whole * panel
+                        while j < outputs:  # a whole vector, and the part of one that is left
+                            few = min(lanes, outputs - j)
+                            b = right_side + whole * panel_bytes(k) + j % panel * size
+                            tiles(
+                                high, few, 1, a, left_row, size, b, last_row, 0, z + j * size, sums_row, 0,
+                                z + j * size, sums_row, k, LOWEST,
+                            )  # fmt: skip
+                            j += few
     return 0
 
 

@@ -189,7 +189,8 @@ def sgd_step(
     The buffer starts at zero; `first` leaves the dampening out, as PyTorch does at a parameter's first step.
     """
     dampening, sign = 0.0 if first else dampening, -1.0 if maximize else 1.0
-    numbers = (lr, momentum, dampening, weight_decay, float(nesterov), sign)
+    # Floats, whatever was given: a tuple with an integer in it would compile another kernel.
+    numbers = (float(lr), float(momentum), float(dampening), float(weight_decay), float(nesterov), sign)
     absent = _ABSENT[param.dtype]
     buffer = absent if momentum_buffer is None else momentum_buffer
     _sgd_step[param.size > _SERIAL](param, gradients, offsets, buffer, absent, absent, numbers)
@@ -221,8 +222,8 @@ def adam_step(
     p *= 1 - lr * weight_decay.  With `max_exp_avg_sq` (AMSGrad) the largest v so far stands in for v.
     """
     numbers = (
-        lr, beta1, beta2, eps, weight_decay, bias_correction1, bias_correction2,
-        float(decoupled), -1.0 if maximize else 1.0,
+        float(lr), float(beta1), float(beta2), float(eps), float(weight_decay), float(bias_correction1),
+        float(bias_correction2), float(decoupled), -1.0 if maximize else 1.0,
     )  # fmt: skip
     largest = _ABSENT[param.dtype] if max_exp_avg_sq is None else max_exp_avg_sq
     _adam_step[param.size > _SERIAL](param, gradients, offsets, exp_avg, exp_avg_sq, largest, numbers)
@@ -249,7 +250,8 @@ def rmsprop_step(
     With `grad_avg` (centred) the square of the running mean of g is taken off s; with `momentum_buffer` the
     quotient is accumulated in it and p moves by lr times the buffer.
     """
-    numbers = (lr, alpha, eps, weight_decay, momentum, -1.0 if maximize else 1.0)
+    sign = -1.0 if maximize else 1.0
+    numbers = (float(lr), float(alpha), float(eps), float(weight_decay), float(momentum), sign)
     absent = _ABSENT[param.dtype]
     buffer = absent if momentum_buffer is None else momentum_buffer
     mean = absent if grad_avg is None else grad_avg

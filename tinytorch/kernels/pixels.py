@@ -12,7 +12,18 @@ side by side.
 from __future__ import annotations
 
 from tinytorch.kernels._jit import kernel
-from tinytorch.kernels.simd import VECTOR_BYTES, copy_vector, load, store, word
+from tinytorch.kernels.simd import VECTOR_BYTES, copy_vector, copy_whole, load, store, word
+
+
+@kernel(inline=True)
+def copy_pixels(count, source, target, like, size):
+    """Copy `count` neighbours; a last vector that is not whole is filled up with zeros."""
+    lanes = VECTOR_BYTES // size
+    whole = count // lanes * lanes
+    for i in range(0, whole, lanes):
+        copy_whole(source + i * size, target + i * size, like)
+    if whole < count:
+        copy_vector(count - whole, source + whole * size, target + whole * size, like)
 
 
 @kernel(inline=True)
@@ -35,8 +46,7 @@ def with_border(source, planes, height, width, rows, columns, top, left, stride,
             elif stride == 1:
                 for column in range(0, first, lanes):
                     copy_vector(0, source, there + column * size, like)
-                for column in range(first, last, lanes):
-                    copy_vector(last - column, here + column * size, there + column * size, like)
+                copy_pixels(last - first, here + first * size, there + first * size, like, size)
                 for column in range(last + (first - last) % lanes, columns, lanes):
                     copy_vector(0, source, there + column * size, like)
             else:
@@ -57,7 +67,6 @@ def pack_pixels(
     p // wide * row_bytes + p % wide * size.  Up to a vector is written past the end of each row, in the order
     of the rows.
     """
-    lanes = VECTOR_BYTES // size
     start = first % wide
     corner = image + first // wide * row_bytes + start * size
     for plane in range(planes):
@@ -67,8 +76,7 @@ def pack_pixels(
             count, rest = min(wide - start, last - first), last - first
             row = here - start * size
             while rest > 0:
-                for i in range(0, count, lanes):
-                    copy_vector(count - i, here + i * size, there + i * size, like)
+                copy_pixels(count, here, there, like, size)
                 rest -= count
                 there += count * size
                 row += row_bytes

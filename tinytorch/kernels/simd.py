@@ -8,6 +8,7 @@ place and one compilation serves them all.  `like` is a number whose type says f
 `load(address, like)`, `store(address, number)`: one element.
 `elements(address, count, like)`: an array of so many.
 `copy_vector(count, source, target, like)`: copy min(count, lanes) elements, and zeros up to a whole vector.
+`copy_whole(source, target, like)`: copy a whole vector.
 `prefetch(address)`: ask for a cache line; the address may lie outside of any array.
 
 With the JIT off plain-Python twins run, which read and write the same addresses through ctypes.
@@ -246,6 +247,16 @@ if JIT:
         return types.void(types.intp, types.intp, types.intp, like), codegen
 
     @intrinsic
+    def copy_whole(_, source, target, like):  # noqa: D103
+        def codegen(context, builder, signature, arguments):
+            source, target, _ = arguments
+            emit = Emitter(builder, size_of_type(like))
+            emit.store(emit.load(emit.at(source, 0)), emit.at(target, 0))
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, like), codegen
+
+    @intrinsic
     def prefetch(_, address):  # noqa: D103
         def codegen(context, builder, signature, arguments):
             emit = Emitter(builder, 4)
@@ -276,6 +287,9 @@ else:
         line, count = elements(target, lanes, like), max(0, min(count, lanes))
         line[:] = 0
         line[:count] = elements(source, count, like)
+
+    def copy_whole(source: int, target: int, like: Any) -> None:  # noqa: D103
+        copy_vector(VECTOR_BYTES // like.itemsize, source, target, like)
 
     def prefetch(address: int) -> None:
         """Nothing to do in Python."""
