@@ -12,6 +12,7 @@ FRAMEWORKS = {  # variant -> the package it needs
     OURS: "tinytorch",
     "numpy": "numpy",
     "torch-eager": "torch",
+    "torch-channels-last": "torch",
     "torch-fused": "torch",
     "torch-compile": "torch",
     "jax-jit": "jax",

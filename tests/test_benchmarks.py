@@ -39,7 +39,18 @@ def test_flops_of_a_step_leave_out_the_gradient_of_the_input() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["gemm 1024 nt", "perceptron step", "xor step", "mlp step b64 adam", "mnist epoch b128 adam", "import"],
+    [
+        "gemm 1024 nt",
+        "perceptron step",
+        "xor step",
+        "mlp step b64 adam",
+        "mnist epoch b128 adam",
+        "import",
+        "cnn step b64 adam",
+        "conv fwd 64x32x16x16-64 k3",
+        "conv grad_input 64x32x16x16-64 k3",
+        "conv grad_weight 64x32x16x16-64 k3",
+    ],
 )
 def test_the_workloads_others_rely_on_are_there(name: str) -> None:
     assert OURS in WORKLOADS[name].variants

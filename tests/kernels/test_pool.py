@@ -38,6 +38,19 @@ def test_largest_and_mean_of_many_windows(dtype, layout):
         np.testing.assert_allclose(means[:, :, i, j], window.mean(axis=(2, 3)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("window", "stride"), [((2, 2), (2, 2)), ((3, 2), (2, 3)), ((1, 4), (1, 1))])
+def test_windows_with_kernels_of_their_own(window, stride):
+    x = images()
+    x[0, 0, 0, :7], x[1, 1] = np.nan, -np.inf
+    tables = [
+        np.array([[s * i, s * i + k] for i in range((40 - k) // s + 1)])
+        for k, s in zip(window, stride, strict=True)
+    ]
+    for found, expected in zip(lib.max_pool_whole(x, window, stride), lib.max_pool(x, *tables), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert_same_for_any_threads(lambda: lib.max_pool_whole(x, window, stride)[1].ravel())
+
+
 def test_gradients_of_overlapping_windows_add_up():
     x = images(np.float64)
     g = np.random.default_rng(1).standard_normal((5, 7, 3, 2))

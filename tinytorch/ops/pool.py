@@ -157,6 +157,10 @@ def sliding_max(
     }  # fmt: skip
     _check("max_pool2d", x, options)
     (rows, columns), _ = _windows(x, **options)
+    whole = padding == (0, 0) and dilation == (1, 1) and rows[-1, 1] - rows[-1, 0] == kernel_size[0]
+    whole = whole and columns[-1, 1] - columns[-1, 0] == kernel_size[1]
+    if whole and math.prod(kernel_size) <= kernels.MOST_TAPS:
+        return kernels.max_pool_whole(x, kernel_size, stride)
     return kernels.max_pool(x, rows, columns, dilation)
 
 
@@ -373,7 +377,7 @@ def max_pool2d(
     out = sliding_max(x, **options)
     if not return_indices:
         return out
-    return out, new_tensor(sliding_max.forward(x._data, **options)[1])
+    return out, new_tensor(sliding_max.forward(x._data, **options)[1].astype(np.int64))
 
 
 def avg_pool2d(

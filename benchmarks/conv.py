@@ -1,0 +1,110 @@
+"""Convolutions, forward and each gradient, of shapes that networks for CIFAR-10 and ResNets are made of."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.workload import OURS, Step, Workload
+
+
+class Shape(NamedTuple):
+    """A convolution of `batch` square images with square windows."""
+
+    batch: int
+    inputs: int
+    size: int
+    outputs: int
+    window: int
+    stride: int = 1
+    groups: int = 1
+
+    @property
+    def padding(self) -> int:
+        return self.window // 2
+
+    @property
+    def name(self) -> str:
+        more = (f" s{self.stride}" if self.stride > 1 else "") + (
+            f" g{self.groups}" if self.groups > 1 else ""
+        )
+        return f"{self.batch}x{self.inputs}x{self.size}x{self.size}-{self.outputs} k{self.window}{more}"
+
+    @property
+    def flops(self) -> float:
+        pixels = -((-self.size // self.stride) ** 2)
+        return 2.0 * self.batch * self.outputs * pixels * self.inputs // self.groups * self.window**2
+
+
+SHAPES = [
+    Shape(64, 3, 32, 32, 3),
+    Shape(64, 32, 16, 64, 3),
+    Shape(64, 64, 16, 64, 3),
+    Shape(64, 64, 8, 128, 3),
+    Shape(64, 64, 16, 64, 1),
+    Shape(64, 32, 16, 64, 5),
+    Shape(64, 64, 16, 128, 3, stride=2),
+    Shape(64, 64, 16, 64, 3, groups=64),
+    Shape(1, 64, 32, 64, 3),
+    Shape(8, 64, 56, 64, 3),
+]
+
+
+def _arrays(shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """x, weight, bias, and a gradient of the result."""
+    rng = np.random.default_rng(0)
+    out = -(-shape.size // shape.stride)
+    sizes = (
+        (shape.batch, shape.inputs, shape.size, shape.size),
+        (shape.outputs, shape.inputs // shape.groups, shape.window, shape.window),
+        (shape.outputs,),
+        (shape.batch, shape.outputs, out, out),
+    )
+    x, weight, bias, g = (rng.standard_normal(size).astype(np.float32) for size in sizes)
+    return x, weight, bias, g
+
+
+def ours(kind: str, shape: Shape) -> Step:
+    from tinytorch.kernels import conv
+    from tinytorch.kernels.conv_weight import conv2d_grad_weight
+
+    x, weight, bias, g = _arrays(shape)
+    p, s = shape.padding, shape.stride
+    options: tuple[Any, ...] = ((s, s), ((p, p), (p, p)), (1, 1), shape.groups)
+    if kind == "fwd":
+        return lambda: conv.conv2d(x, weight, bias, *options)
+    if kind == "grad_input":
+        return lambda: conv.conv2d_grad_input(g, weight, x.shape[2:], *options)
+    return lambda: conv2d_grad_weight(x, g, weight.shape[2:], *options)
+
+
+def torch(kind: str, shape: Shape, channels_last: bool) -> Step:
+    import torch
+
+    arrays = [torch.from_numpy(a) for a in _arrays(shape)]
+    if channels_last:
+        arrays = [a.contiguous(memory_format=torch.channels_last) if a.ndim == 4 else a for a in arrays]
+    x, weight, bias, g = arrays
+    p, s = shape.padding, shape.stride
+    if kind == "fwd":
+        return lambda: torch.nn.functional.conv2d(x, weight, bias, s, p, 1, shape.groups)
+    wanted = [kind == "grad_input", kind == "grad_weight", False]
+    back = torch.ops.aten.convolution_backward
+    return lambda: back(g, x, weight, None, [s, s], [p, p], [1, 1], False, [0, 0], shape.groups, wanted)
+
+
+WORKLOADS = [
+    Workload(
+        name=f"conv {kind} {shape.name}",
+        variants={
+            OURS: partial(ours, kind, shape),
+            "torch-eager": partial(torch, kind, shape, channels_last=False),
+            "torch-channels-last": partial(torch, kind, shape, channels_last=True),
+        },
+        flops=shape.flops,
+    )
+    for shape in SHAPES
+    for kind in ("fwd", "grad_input", "grad_weight")
+]
