@@ -109,6 +109,66 @@ def test_files_of_other_writers(path):
     assert loaded["w"].tolist() == [[1.0, 1.0], [1.0, 1.0]]
 
 
+def of_another_dtype(path, kind, shape, values):
+    """A file made by hand: a header of JSON behind its length, and the bytes."""
+    entry = {"dtype": kind, "shape": shape, "data_offsets": [0, values.nbytes]}
+    header = json.dumps({"w": entry}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + values.tobytes())
+
+
+def test_bfloat16_becomes_float32(path):
+    values = np.array([1.0, -2.5, 3.0e38, np.inf, np.nan, 0.0], np.float32)
+    halves = (values.view(np.uint32) >> 16).astype("<u2")
+    of_another_dtype(path, "BF16", [2, 3], halves)
+    loaded = tt.load(path)["w"]
+    assert loaded.dtype == np.float32
+    assert loaded.shape == (2, 3)
+    np.testing.assert_allclose(loaded.numpy().ravel(), values, rtol=2**-8)
+    of_another_dtype(path, "BF16", [], halves[:1])
+    assert tt.load(path)["w"].item() == 1.0
+    of_another_dtype(path, "F8_E5M2", [3], halves[:3].astype(np.uint8))
+    with pytest.raises(ValueError, match=r"holds 'w' as F8_E5M2; expected one of BF16, BOOL, F16"):
+        tt.load(path)
+
+
+def test_load_takes_pytorchs_arguments(path):
+    tt.save({"w": tt.ones(2)}, path)
+    assert tt.load(path, "cpu", weights_only=True)["w"].tolist() == [1.0, 1.0]
+    assert tt.load(path, map_location=None)["w"].tolist() == [1.0, 1.0]
+
+
+def test_the_reserved_name_is_refused(path):
+    with pytest.raises(ValueError, match="another key than '__metadata__' for a tensor"):
+        tt.save({"__metadata__": tt.ones(1)}, path)
+    tt.save({"a": {"__metadata__": tt.ones(1)}, "__metadata__": "text"}, path)
+    assert tt.load(path)["__metadata__"] == "text"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other access rights")
+def test_a_file_has_the_rights_of_its_predecessor_or_of_any_new_file(path):
+    before = os.umask(0o027)
+    try:
+        tt.save({}, path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+    path.chmod(0o604)
+    tt.save({}, path)
+    assert path.stat().st_mode & 0o777 == 0o604
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows asks for rights to make symbolic links")
+def test_a_symbolic_link_is_followed(path, tmp_path):
+    (tmp_path / "run").mkdir()
+    target = tmp_path / "run" / "weights"
+    path.symlink_to(target)
+    for epoch in range(2):  # one save makes the target, the other replaces it
+        tt.save({"epoch": epoch}, path)
+        assert path.is_symlink()
+        assert tt.load(target) == {"epoch": epoch}
+    assert [p.name for p in target.parent.iterdir()] == ["weights"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from tinytorch.tensor import Tensor
 
 _KEY = "tinytorch"  # of the header's metadata
 _PLAIN_KINDS = "fiub"
+_TYPES = {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"}  # NumPy's
+_RESERVED = "__metadata__"  # what a safetensors header calls the metadata, among the names of the tensors
 
 
 def save(obj: Any, path: str | os.PathLike[str]) -> None:
@@ -32,7 +35,8 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         of modules, optimisers and schedulers, and dicts of these.
 
     The file appears under its name only when all of it is on the disk: an interrupted save leaves the old one
-    as it was. Raises TypeError, which names the place, for an object of another kind.
+    as it was. It keeps that one's access rights, and a symbolic link keeps pointing where it does. Raises
+    TypeError, which names the place, for an object of another kind.
 
     >>> import tempfile, tinytorch as tt
     >>> path = tempfile.mkdtemp() + "/checkpoint.safetensors"
@@ -45,12 +49,17 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     arrays: dict[str, np.ndarray] = {}
     tree = _encode(obj, "", arrays)
     target = Path(path)
+    if target.is_symlink():
+        target = target.resolve()
     if not target.parent.is_dir():
         raise FileNotFoundError(f"save: the folder {target.parent} does not exist. Make it first.")
     name = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
+        name.touch()  # with the rights of any new file; safetensors gives its own to the owner alone
+        mode = (target if target.exists() else name).stat().st_mode
         save_file(arrays, name, metadata={_KEY: json.dumps(tree, allow_nan=False, separators=(",", ":"))})
         _flush(name)
+        name.chmod(stat.S_IMODE(mode))
         name.replace(target)
     except BaseException:
         name.unlink(missing_ok=True)
@@ -59,8 +68,11 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         _flush(target.parent)
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], map_location: Any = None, weights_only: bool = True) -> Any:
     """Read what `save` wrote, or the tensors of any other safetensors file as a dict of names and tensors.
+
+    Tensors in bfloat16, which NumPy has not, become float32, with the same values.
+    map_location, weights_only: of no effect; there is one device, and a file holds no code.
 
     Raises FileNotFoundError, and ValueError for a file that is truncated, corrupt or of another format.
     """
@@ -72,12 +84,15 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         with safe_open(source, framework="numpy") as file:
             metadata = file.metadata() or {}
-            names = list(file.keys())
-            arrays = {name: file.get_tensor(name) for name in names}
+            types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+            strange = {name: kind for name, kind in types.items() if kind not in _TYPES}
+            arrays = {name: file.get_tensor(name) for name in types if name not in strange}
     except (SafetensorError, TypeError, AttributeError) as error:
         raise ValueError(f"load: cannot read {source}: {_diagnose(source, error)}") from None
+    if strange:
+        arrays |= _read_bfloat16(source, strange)
     if _KEY not in metadata:
-        return {name: Tensor(array) for name, array in arrays.items()}
+        return {name: Tensor(arrays[name]) for name in types}
     try:
         return _decode(json.loads(metadata[_KEY]), arrays)
     except (KeyError, ValueError, TypeError) as error:
@@ -120,6 +135,11 @@ def _store(array: np.ndarray, place: str, arrays: dict[str, np.ndarray]) -> str:
     if array.dtype.kind not in _PLAIN_KINDS:
         raise TypeError(
             f"save: expected numbers or booleans{_at(place)}, got an array of dtype {array.dtype}"
+        )
+    if place == _RESERVED:
+        raise ValueError(
+            f"save: expected another key than {_RESERVED!r} for a tensor: a safetensors file uses it itself. "
+            "Rename it."
         )
     name, count = place or "tensor", 1
     while name in arrays:  # {"a.b": x, "a": {"b": y}} gives one path twice
@@ -171,6 +191,21 @@ def _flush(path: str | Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _read_bfloat16(path: Path, types: dict[str, str]) -> dict[str, np.ndarray]:
+    """The tensors named in `types` as float32, whose upper half a bfloat16 is."""
+    from safetensors import deserialize
+
+    for name, kind in types.items():
+        if kind != "BF16":
+            raise ValueError(
+                f"load: {path} holds {name!r} as {kind}; expected one of BF16, {', '.join(sorted(_TYPES))}. "
+                "Convert it where it was made."
+            )
+    views = {name: view for name, view in deserialize(path.read_bytes()) if name in types}
+    wide = {name: np.frombuffer(view["data"], "<u2").astype(np.uint32) << 16 for name, view in views.items()}
+    return {name: bits.view(np.float32).reshape(views[name]["shape"]) for name, bits in wide.items()}
 
 
 def _diagnose(path: Path, error: Exception) -> str:

@@ -35,8 +35,9 @@ def test_tensor_dataset():
             r"tensors of the same length in their first dimension, got shapes \(3,\), \(2, 3\)",
         ),
         (lambda: data.TensorDataset(tt.tensor(1.0)), ValueError, r"got shapes \(\)"),
-        (lambda: data.Subset(range(3), [3]), IndexError, "Subset: index 3 is out of range: expected 0 to 2"),
-        (lambda: data.Subset(range(3), [-1]), IndexError, "Subset: index -1 is out of range"),
+        (lambda: data.Subset(range(3), [3]), IndexError, "Subset: index 3 is out of range: expected -3 to 2"),
+        (lambda: data.Subset(range(3), [-4]), IndexError, "Subset: index -4 is out of range"),
+        (lambda: data.Subset(range(3), [1])[1], IndexError, "index 1 is out of bounds"),
         (lambda: data.ConcatDataset([]), ValueError, "expected at least one dataset, got none"),
         (lambda: data.ConcatDataset([range(3)])[3], IndexError, "index 3 is out of range for 3 samples"),
         (
@@ -74,6 +75,20 @@ def test_subset_and_concat():
     both = data.Dataset.__add__(subset, [50])
     assert [both[i] for i in range(len(both))] == [40, 20, 50]
     assert both[-1] == 50
+
+
+def test_subset_by_slices_lists_and_from_the_end():
+    x = tt.arange(50).reshape(10, 5)
+    dataset = data.TensorDataset(x)
+    for indices in ([7, -1, 2], np.array([7, -1, 2])):
+        subset = data.Subset(dataset, indices)
+        assert [subset[i][0][0].item() for i in (0, 1, -1)] == [35, 45, 10]
+        assert subset[0:2][0][:, 0].tolist() == [35, 45]
+        assert subset[[2, 0]][0][:, 0].tolist() == [10, 35]
+        assert data.Subset(subset, [1, 2])[:][0][:, 0].tolist() == [45, 10]
+        (batch,) = next(iter(data.DataLoader(subset, batch_size=3)))
+        assert batch[:, 0].tolist() == [35, 45, 10]
+    assert data.Subset([10, 20, 30], [-1])[0] == 30
 
 
 @given(st.integers(0, 200), st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 2**40))

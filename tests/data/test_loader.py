@@ -144,8 +144,18 @@ def test_samplers_of_ones_own():
         labels(DataLoader(images(), 10, sampler=sampler))
     )
     for wrong in ([10], RandomSampler(range(11)), SubsetRandomSampler([10])):
-        with pytest.raises(IndexError, match="DataLoader: index 10 is out of range: expected 0 to 9"):
+        with pytest.raises(IndexError, match="DataLoader: index 10 is out of range: expected -10 to 9"):
             labels(DataLoader(images(), 2, sampler=wrong))
+
+
+def test_what_concerns_processes_and_devices_is_of_no_effect():
+    generator = tt.Generator().manual_seed(0)
+    loader = DataLoader(
+        images(), 5, True, None, None, 1, None, True, False, 5.0, print, "spawn", generator,
+        persistent_workers=True, pin_memory_device="cuda",
+    )  # fmt: skip
+    assert loader.generator is generator
+    assert sorted(i for batch in labels(loader) for i in batch) == list(range(10))
 
 
 def test_a_sampler_that_changes_the_order_is_asked():

@@ -66,11 +66,50 @@ def test_a_hook_or_a_subclass_ends_the_fusing(ops_called):
     assert len(seen) == 1
 
 
-def test_a_patched_forward_is_called(ops_called):
-    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
-    model[1].forward = lambda x: x
-    model(tt.ones(2, 3))
-    assert ops_called == ["linear"]
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_patched_forward_is_called(index, warm):
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), tt.ones(2, 3)
+    if warm:
+        model(x)
+    model[index].forward = lambda x: tt.full(x.shape, 7.0)
+    assert model(x).numpy().max() == 7.0
+    del model[index].forward
+    assert np.array_equal(model(x).detach().numpy(), model[0](x).relu().detach().numpy())
+
+
+def test_another_class_ends_the_fusing():
+    class Double(nn.Linear):
+        def forward(self, input):
+            return 2 * super().forward(input)
+
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), tt.ones(2, 3)
+    before = model(x).detach().numpy()
+    model[0].__class__ = Double
+    assert np.array_equal(model(x).detach().numpy(), 2 * before)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (nn.Linear, "forward"),
+        (nn.ReLU, "forward"),
+        (nn.Module, "__call__"),
+        (nn.ReLU, "__call__"),
+    ],
+)
+def test_a_patched_class_is_called(monkeypatch, kind, name):
+    model, x, seen = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), tt.ones(2, 3), []
+    before, original = model(x).detach().numpy(), getattr(kind, name)
+
+    def spy(self, *args):
+        seen.append(type(self).__name__)
+        return original(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, name, spy)
+        assert np.array_equal(model(x).detach().numpy(), before)
+    assert seen[-1] == ("ReLU" if kind is nn.Module else kind.__name__)
 
 
 def test_the_plan_follows_changes(ops_called):
@@ -107,6 +146,15 @@ def test_sequential_is_a_list():
     assert list(model) == layers
     assert list(model.state_dict()) == ["0.weight", "0.bias"]
     assert len(model.extend([nn.ReLU(), nn.ReLU()])) == 5
+    assert model.pop(1) is layers[1]
+    assert len(model.pop(slice(2, None))) == 2
+    assert list(model) == [layers[0], layers[2]]
+    both = model + nn.Sequential(nn.Identity())
+    assert [name for name, _ in both.named_children()] == ["0", "1", "2"]
+    assert both[0] is layers[0]
+    assert len(model) == 2
+    model += [nn.Identity()]
+    assert len(model) == 3
 
 
 def test_sequential_takes_names_and_may_be_empty():
@@ -148,6 +196,12 @@ def test_module_list():
     del modules[0]
     assert [name for name, _ in modules.named_parameters()] == ["1.weight", "1.bias"]
     assert len(modules) == 3
+    assert modules.pop() is second
+    both = modules + nn.ModuleList([first])
+    assert [type(m).__name__ for m in both] == ["Tanh", "Linear", "Linear"]
+    assert isinstance(both, nn.ModuleList)
+    assert modules.pop(0) is both[0]
+    assert list(modules) == [third]
 
 
 def test_module_dict():
@@ -163,6 +217,20 @@ def test_module_dict():
     assert [type(m).__name__ for m in heads.values()] == ["ReLU", "ReLU"]
     heads.clear()
     assert len(heads) == 0
+
+
+def test_module_dict_sees_attributes():
+    heads = nn.ModuleDict({"a": nn.ReLU()})
+    heads.b = nn.Tanh()
+    assert list(heads) == ["a", "b"]
+    assert heads["b"] is heads.b
+    assert len(heads) == 2
+    assert "(b): Tanh()" in repr(heads)
+    del heads.a
+    assert heads.keys() == ["b"]
+    assert "a" not in heads
+    with pytest.raises(KeyError, match="no module 'a'; there are: b"):
+        heads["a"]
 
 
 def test_parameter_list():

@@ -95,6 +95,7 @@ def test_shapes(layer, before, after):
             "MSELoss: expected reduction 'mean', 'sum', 'none', got 'avg'",
         ),
         (lambda: nn.KLDivLoss("x"), ValueError, "'mean', 'batchmean', 'sum', 'none', got 'x'"),
+        (lambda: nn.HuberLoss(delta=0), ValueError, "HuberLoss: expected delta above 0, got 0"),
         (lambda: nn.SmoothL1Loss(beta=-1), ValueError, "expected beta from 0 up, got -1"),
         (lambda: nn.CrossEntropyLoss(label_smoothing=2), ValueError, "label_smoothing from 0 to 1, got 2"),
     ],

@@ -130,6 +130,14 @@ def test_what_a_module_refuses(call, error, text):
         call(Net())
 
 
+def test_get_buffer():
+    net = nn.Sequential(nn.Linear(2, 2))
+    net[0].register_buffer("mean", tt.ones(2), persistent=False)
+    assert net.get_buffer("0.mean") is net[0].mean
+    with pytest.raises(AttributeError, match=r"Sequential has no buffer '0.weight'; it has: 0.mean"):
+        net.get_buffer("0.weight")
+
+
 def test_forward_must_be_defined():
     with pytest.raises(NotImplementedError, match=r"Module has no forward\(\): define what it computes"):
         nn.Module()(1)

@@ -45,6 +45,7 @@ LAYERS = {
     "softplus": (nn.Softplus(2.0, 3.0), torch.nn.Softplus(2.0, 3.0)),
     "elu": (nn.ELU(0.7), torch.nn.ELU(0.7)),
     "softmax": (nn.Softmax(1), torch.nn.Softmax(1)),
+    "softmax_last": (nn.Softmax(-1), torch.nn.Softmax(-1)),
     "log_softmax": (nn.LogSoftmax(0), torch.nn.LogSoftmax(0)),
     "flatten": (nn.Flatten(0, 1), torch.nn.Flatten(0, 1)),
     "unflatten": (nn.Unflatten(1, (2, 2)), torch.nn.Unflatten(1, (2, 2))),
@@ -85,7 +86,7 @@ REDUCTIONS = ["mean", "sum", "none"]
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("name", ["MSELoss", "L1Loss", "SmoothL1Loss"])
+@pytest.mark.parametrize("name", ["MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss"])
 def test_regression_losses(name, reduction):
     ours, theirs = getattr(nn, name)(reduction=reduction), getattr(torch.nn, name)(reduction=reduction)
     compare(ours, theirs, 2 * normal(4, 3), normal(4, 3))
@@ -151,6 +152,15 @@ def test_nll(reduction, weighted, ignore_index):
     compare(lambda x: ours(x, tt.tensor(labels)), lambda x: theirs(x, torch.tensor(labels)), normal(6, 4))
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_nll_without_a_batch(reduction):
+    ours, theirs = nn.NLLLoss(reduction=reduction), torch.nn.NLLLoss(reduction=reduction)
+    compare(lambda x: ours(x, tt.tensor(1)), lambda x: theirs(x, torch.tensor(1)), normal(4))
+    assert ours(tt.randn(4), tt.tensor([1])).shape == ()
+    with pytest.raises(ValueError, match=r"expected one label, of shape \(\), for input \(4,\), got \(2,\)"):
+        ours(tt.randn(4), tt.tensor([1, 2]))
+
+
 @pytest.mark.parametrize("log_target", [False, True])
 @pytest.mark.parametrize("reduction", [*REDUCTIONS, "batchmean"])
 @pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
@@ -165,7 +175,7 @@ def test_clip_grad_norm():
     gradients = [normal(3, 4), normal(5)]
     ours = [nn.Parameter(tt.zeros(*g.shape, dtype=np.float64)) for g in gradients]
     theirs = [torch.nn.Parameter(torch.zeros(g.shape, dtype=torch.float64)) for g in gradients]
-    for norm_type in (1.0, 2.0, 3.0, float("inf")):
+    for norm_type in (0, 1.0, 2.0, 3.0, float("inf"), -float("inf")):
         for a, b, g in zip(ours, theirs, gradients, strict=True):
             a.grad, b.grad = tt.tensor(g), torch.tensor(g)
         norm = nn.utils.clip_grad_norm_(ours, 0.7, norm_type)

@@ -41,6 +41,23 @@ def test_assign_takes_the_arrays_over():
     assert np.shares_memory(target[0].weight.data, source[0].weight.data)
 
 
+def test_integers_are_not_assigned_to_a_parameter():
+    model = mlp()
+    state = {**model.state_dict(), "2.bias": np.array([1, 2])}
+    before = model[0].weight.data
+    with pytest.raises(
+        RuntimeError, match=r"wrong dtype: 2.bias: expected floating point numbers, got int64"
+    ):
+        model.load_state_dict(state, assign=True)
+    assert model[0].weight.data is before
+    model.load_state_dict(state)
+    assert model[2].bias.tolist() == [1.0, 2.0]
+    counter = nn.Module()
+    counter.register_buffer("steps", tt.tensor([0]))
+    counter.load_state_dict({"steps": np.array([7])}, assign=True)
+    assert counter.steps.tolist() == [7]
+
+
 def test_arrays_and_other_dtypes_are_accepted():
     source, target = mlp().double(), mlp()
     target.load_state_dict({name: t.numpy() for name, t in source.state_dict().items()})

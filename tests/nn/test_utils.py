@@ -38,7 +38,9 @@ def test_small_gradients_stay():
     assert params[0].grad.item() == np.float32(0.3)
 
 
-@pytest.mark.parametrize(("norm_type", "expected"), [(1.0, 7.0), (math.inf, 4.0), (3, 91.0 ** (1 / 3))])
+@pytest.mark.parametrize(
+    ("norm_type", "expected"), [(1.0, 7.0), (math.inf, 4.0), (3, 91.0 ** (1 / 3)), (0, 2.0), (-math.inf, 3.0)]
+)
 def test_other_norms(norm_type, expected):
     params = with_gradients([3.0], [-4.0])
     assert utils.clip_grad_norm_(params, 1e9, norm_type).item() == pytest.approx(expected)
@@ -56,11 +58,28 @@ def test_non_finite_norms():
     params = with_gradients([1.0], [math.nan])
     assert math.isnan(utils.clip_grad_norm_(params, 1.0).item())
     assert math.isnan(params[0].grad.item())
+    with pytest.raises(RuntimeError, match=r"get_total_norm: the norm of the gradients is inf"):
+        utils.get_total_norm([tt.tensor([math.inf])], error_if_nonfinite=True)
+
+
+@pytest.mark.parametrize("gradients", [([math.nan], [1.0]), ([1.0], [math.nan]), ([1.0, math.nan], [2.0])])
+def test_the_largest_value_does_not_lose_a_nan(gradients):
+    params = with_gradients(*gradients)
+    assert math.isnan(utils.clip_grad_norm_(params, 1.0, math.inf, foreach=True).item())
+    assert all(math.isnan(p.grad.numpy()[0]) for p in params)
+
+
+def test_the_norm_has_the_dtype_of_its_tensors():
+    single, double = tt.tensor([3.0]), tt.tensor([4.0], dtype=np.float64)
+    assert utils.get_total_norm([double], foreach=False).dtype == np.float64
+    assert utils.get_total_norm(single).dtype == np.float32
+    assert utils.get_total_norm([single, double]).dtype == np.float64
+    assert utils.get_total_norm([]).dtype == np.float32
 
 
 def test_clip_grad_value():
     params = with_gradients([3.0, -0.5], [-4.0])
-    utils.clip_grad_value_(params, 1.0)
+    utils.clip_grad_value_(params, 1.0, foreach=True)
     assert [p.grad.tolist() for p in params] == [[1.0, -0.5], [-1.0]]
 
 

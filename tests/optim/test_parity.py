@@ -124,6 +124,10 @@ SCHEDULES = {
     "exponential": lambda m, o: m.ExponentialLR(o, 0.9),
     "cosine": lambda m, o: m.CosineAnnealingLR(o, 7, 0.001),
     "linear": lambda m, o: m.LinearLR(o, 0.1, 0.8, 6),
+    "constant": lambda m, o: m.ConstantLR(o, 0.3, 4),
+    "polynomial": lambda m, o: m.PolynomialLR(o, 9, 1.5),
+    "restarts": lambda m, o: m.CosineAnnealingWarmRestarts(o, 4, eta_min=0.001),
+    "longer restarts": lambda m, o: m.CosineAnnealingWarmRestarts(o, 3, T_mult=2),
     "lambda": lambda m, o: m.LambdaLR(o, lambda epoch: 1 / (1 + epoch)),
     "lambdas": lambda m, o: m.LambdaLR(o, [lambda epoch: 0.9**epoch, lambda epoch: 1.0]),
     "one cycle": lambda m, o: m.OneCycleLR(o, 0.5, total_steps=20),
@@ -137,6 +141,9 @@ SCHEDULES = {
     "one cycle without momentum": lambda m, o: m.OneCycleLR(o, 0.5, 20, cycle_momentum=False),
     "warm-up": lambda m, o: m.SequentialLR(
         o, [m.LinearLR(o, 0.1, total_iters=4), m.CosineAnnealingLR(o, 12)], milestones=[4]
+    ),
+    "constant, then restarts": lambda m, o: m.SequentialLR(
+        o, [m.ConstantLR(o, 0.5, 10), m.CosineAnnealingWarmRestarts(o, 5), m.PolynomialLR(o, 4)], [3, 14]
     ),
     "sequential": lambda m, o: m.SequentialLR(
         o, [m.StepLR(o, 2), m.ExponentialLR(o, 0.5), m.MultiStepLR(o, [3])], milestones=[5, 9]
@@ -190,6 +197,19 @@ def test_schedule_from_a_state_dict(name):
             optimizer.step()
             s.step()
         assert settings(resumed) == settings(straight)
+
+
+@pytest.mark.parametrize("longer", [1, 2])
+def test_restarts_at_parts_of_an_epoch(longer):
+    ours, reference = optimizers()
+    mine = schedules.CosineAnnealingWarmRestarts(ours, 3, longer)
+    other = theirs.CosineAnnealingWarmRestarts(reference, 3, longer)
+    for epoch in [0.25 * i for i in range(50)]:
+        for optimizer, schedule in ((ours, mine), (reference, other)):
+            optimizer.step()
+            schedule.step(epoch)
+        assert mine.last_epoch == other.last_epoch
+        np.testing.assert_allclose(mine.get_last_lr(), other.get_last_lr(), 1e-12)
 
 
 def test_two_schedules_multiply():

@@ -7,13 +7,16 @@ import pytest
 import tinytorch as tt
 from tinytorch import nn, optim
 from tinytorch.optim.lr_scheduler import (
+    ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     ExponentialLR,
     LambdaLR,
     LinearLR,
     LRScheduler,
     MultiStepLR,
     OneCycleLR,
+    PolynomialLR,
     ReduceLROnPlateau,
     SequentialLR,
     StepLR,
@@ -43,6 +46,9 @@ def run(optimizer, schedule, steps):
         (lambda o: ExponentialLR(o, 0.5), [1, 0.5, 0.25, 0.125, 0.0625]),
         (lambda o: CosineAnnealingLR(o, 2), [1, 0.5, 0, 0.5, 1]),
         (lambda o: LinearLR(o, 0.5, total_iters=2), [0.5, 0.75, 1, 1, 1]),
+        (lambda o: ConstantLR(o, 0.5, 2), [0.5, 0.5, 1, 1, 1]),
+        (lambda o: PolynomialLR(o, 2, 2), [1, 0.25, 0, 0, 0]),
+        (lambda o: CosineAnnealingWarmRestarts(o, 2), [1, 0.5, 1, 0.5, 1]),
         (lambda o: LambdaLR(o, lambda step: step), [0, 1, 2, 3, 4]),
         (
             lambda o: SequentialLR(o, [LinearLR(o, 0.5, total_iters=2), ExponentialLR(o, 0.5)], [2]),
@@ -156,6 +162,18 @@ def test_nested_sequences():
         (lambda: LinearLR(sgd(), 0.0), ValueError, "expected start_factor above 0 and up to 1, got 0.0"),
         (lambda: LinearLR(sgd(), 0.5, 2.0), ValueError, "expected end_factor from 0 to 1, got 2.0"),
         (lambda: LinearLR(sgd(), total_iters=0), ValueError, "expected total_iters above 0, got 0"),
+        (lambda: ConstantLR(sgd(), 0), ValueError, "expected a factor above 0 and up to 1, got 0"),
+        (lambda: PolynomialLR(sgd(), 0), ValueError, "PolynomialLR: expected total_iters above 0, got 0"),
+        (
+            lambda: CosineAnnealingWarmRestarts(sgd(), 2.5),
+            ValueError,
+            "expected a whole number above 0 for T_0, got 2.5",
+        ),
+        (
+            lambda: CosineAnnealingWarmRestarts(sgd(), 2).step(-1),
+            ValueError,
+            "expected an epoch from 0 up, got -1",
+        ),
         (
             lambda: LambdaLR(sgd(), [abs, abs]),
             ValueError,

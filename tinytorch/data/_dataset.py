@@ -88,21 +88,24 @@ def _take(array: Array, indices: Array) -> Array:
 
 
 class Subset(Dataset[Sample]):
-    """The samples of `dataset` at `indices`, in that order."""
+    """The samples of `dataset` at `indices`, in that order; negative ones count from the end.
+
+    >>> import tinytorch as tt
+    >>> data = TensorDataset(tt.arange(5))
+    >>> Subset(data, [3, 1, -1])[0:2]
+    (tensor([3, 1]),)
+    """
 
     def __init__(self, dataset: Any, indices: Sequence[int] | Array):
         self.dataset = dataset
         self.indices = indices
-        self._array = np.asarray(indices, np.int64).reshape(-1)
-        check_indices("Subset", self._array, len(dataset))
+        self._array = checked_indices("Subset", np.asarray(indices, np.int64).reshape(-1), len(dataset))
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: Any) -> Sample:
-        if isinstance(index, list):
-            return self.dataset[[self.indices[i] for i in index]]
-        return self.dataset[int(self.indices[index])]
+        return self.dataset[self._array[index].tolist()]
 
 
 class ConcatDataset(Dataset[Sample]):
@@ -154,11 +157,12 @@ def random_split(
     return [Subset(dataset, order[end - count : end]) for count, end in zip(counts, ends, strict=True)]
 
 
-def check_indices(name: str, indices: Array, length: int) -> None:
-    """Raise IndexError unless all indices are from 0 up to `length`."""
-    if len(indices) and (indices.min() < 0 or indices.max() >= length):
-        wrong = indices[(indices < 0) | (indices >= length)][0]
-        raise IndexError(f"{name}: index {wrong} is out of range: expected 0 to {length - 1}")
+def checked_indices(name: str, indices: Array, length: int) -> Array:
+    """`indices`, counted from the front; IndexError unless all are from -length up to `length`."""
+    wrong = indices[(indices < -length) | (indices >= length)]
+    if wrong.size:
+        raise IndexError(f"{name}: index {wrong[0]} is out of range: expected {-length} to {length - 1}")
+    return np.where(indices < 0, indices + length, indices)
 
 
 def gatherer(dataset: Any) -> Callable[[Array], list[Tensor]] | None:

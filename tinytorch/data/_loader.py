@@ -10,7 +10,7 @@ import numpy as np
 
 from tinytorch import random
 from tinytorch.data._collate import default_collate
-from tinytorch.data._dataset import check_indices, gatherer
+from tinytorch.data._dataset import checked_indices, gatherer
 from tinytorch.data._prefetch import prefetch
 from tinytorch.data._sampler import RandomSampler, SequentialSampler, whole_pass
 
@@ -31,10 +31,11 @@ class DataLoader:
     num_workers: 0 makes each batch when it is asked for; from 1 up, one background thread makes the next ones
         meanwhile. The batches are the same. (More threads would wait for each other.)
     collate_fn: makes a batch of a list of samples; default `default_collate`.
-    pin_memory: of no effect; there is no device to copy to.
     drop_last: leave out a last batch that is not full.
     generator: what `shuffle` draws from; by default the one that `manual_seed` sets.
     prefetch_factor: how many batches the thread is ahead; default 2.
+    pin_memory, timeout, worker_init_fn, multiprocessing_context, persistent_workers, pin_memory_device: of no
+        effect; there are no devices to copy to, and no processes.
 
     The thread pays where samples cost Python work, not for arrays. A dataset that draws random numbers should
     have a `Generator` of its own: the default one is also the training's.
@@ -62,9 +63,14 @@ class DataLoader:
         collate_fn: Callable[[list[Any]], Any] | None = None,
         pin_memory: bool = False,
         drop_last: bool = False,
-        *,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], None] | None = None,
+        multiprocessing_context: Any = None,
         generator: random.Generator | None = None,
+        *,
         prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
     ):
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise TypeError(
@@ -152,7 +158,11 @@ class DataLoader:
             # Orders that the loader itself draws need no check.
             own = type(self.sampler) in (RandomSampler, SequentialSampler) and self.batch_sampler is None
             own = own and self.sampler.data_source is dataset  # pyright: ignore[reportAttributeAccessIssue]
-            return gather if own else lambda indices: gather(_checked(indices, len(dataset)))
+            if own:
+                return gather
+            return lambda indices: gather(
+                checked_indices("DataLoader", np.asarray(indices, np.int64), len(dataset))
+            )
         if hasattr(dataset, "__getitems__"):
             return lambda indices: collate(dataset.__getitems__(_as_list(indices)))
         return lambda indices: collate([dataset[i] for i in _as_list(indices)])
@@ -164,11 +174,3 @@ def _is_count(value: Any, least: int) -> bool:
 
 def _as_list(indices: Any) -> list[Any]:
     return indices.tolist() if isinstance(indices, np.ndarray) else list(indices)
-
-
-def _checked(indices: Any, length: int) -> Array:
-    """Indices of a sampler that is not ours: checked, and counted from the front."""
-    array = np.asarray(indices, np.int64)
-    array = np.where(array < 0, array + length, array)
-    check_indices("DataLoader", array, length)
-    return array

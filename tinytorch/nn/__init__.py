@@ -14,6 +14,7 @@ from tinytorch.nn._activations import (
     Tanh,
 )
 from tinytorch.nn._containers import ModuleDict, ModuleList, ParameterList
+from tinytorch.nn._conv import Conv1d, Conv2d, ConvTranspose2d
 from tinytorch.nn._dropout import Dropout
 from tinytorch.nn._embedding import Embedding
 from tinytorch.nn._linear import Identity, Linear
@@ -21,6 +22,7 @@ from tinytorch.nn._losses import (
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    HuberLoss,
     KLDivLoss,
     L1Loss,
     MSELoss,
@@ -28,32 +30,54 @@ from tinytorch.nn._losses import (
     SmoothL1Loss,
 )
 from tinytorch.nn._module import Module
+from tinytorch.nn._norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 from tinytorch.nn._parameter import Parameter
+from tinytorch.nn._pool import (
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from tinytorch.nn._sequential import Sequential
 from tinytorch.nn._shape import Flatten, Unflatten
 
 __all__ = [
     "ELU",
     "GELU",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
+    "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GroupNorm",
+    "HuberLoss",
     "Identity",
     "KLDivLoss",
     "L1Loss",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
     "MSELoss",
+    "MaxPool1d",
+    "MaxPool2d",
     "Module",
     "ModuleDict",
     "ModuleList",
     "NLLLoss",
     "Parameter",
     "ParameterList",
+    "RMSNorm",
     "ReLU",
     "Sequential",
     "SiLU",

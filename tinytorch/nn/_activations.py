@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from tinytorch import ops
+from tinytorch.nn._functional_activations import log_softmax, softmax
 from tinytorch.nn._module import Module
+
+_CALLER = 5  # frames from a warning of softmax to the line that calls the layer
 
 
 class ReLU(Module):
@@ -115,14 +118,17 @@ class ELU(Module):
 
 
 class Softmax(Module):
-    """`exp(x) / sum(exp(x))` along `dim`. `CrossEntropyLoss` takes logits: it has a softmax of its own."""
+    """`exp(x) / sum(exp(x))` along `dim`. `CrossEntropyLoss` takes logits: it has a softmax of its own.
 
-    def __init__(self, dim: int = -1):
+    dim: without it, 0 for inputs of 0, 1 or 3 dimensions and else 1, with a warning, as in PyTorch.
+    """
+
+    def __init__(self, dim: int | None = None):
         self.dim = dim
 
     def forward(self, input: Any) -> Any:
         """Of the input's shape; adds up to 1 along `dim`."""
-        return ops.softmax(input, dim=self.dim)
+        return softmax(input, self.dim, _CALLER)
 
     def extra_repr(self) -> str:
         """The dimension."""
@@ -130,14 +136,17 @@ class Softmax(Module):
 
 
 class LogSoftmax(Module):
-    """`x - log(sum(exp(x)))` along `dim`, without overflow; what `NLLLoss` takes."""
+    """`x - log(sum(exp(x)))` along `dim`, without overflow; what `NLLLoss` takes.
 
-    def __init__(self, dim: int = -1):
+    dim: as for `Softmax`.
+    """
+
+    def __init__(self, dim: int | None = None):
         self.dim = dim
 
     def forward(self, input: Any) -> Any:
         """Of the input's shape."""
-        return ops.log_softmax(input, dim=self.dim)
+        return log_softmax(input, self.dim, _CALLER)
 
     def extra_repr(self) -> str:
         """The dimension."""

@@ -59,8 +59,17 @@ class _Numbered(Module):
         del values[index]
         self._replace(values)
 
+    def __add__(self, values: Iterable[Any]) -> Self:
+        return type(self)([*self, *values])
+
     def __iadd__(self, values: Iterable[Any]) -> Self:
         return self.extend(values)
+
+    def pop(self, index: int | slice = -1) -> Any:
+        """Take an entry out (or several, as a list of this kind); those behind it are renumbered."""
+        taken = self[index]
+        del self[index]
+        return taken
 
     def append(self, value: Any) -> Self:
         """Add an entry at the end."""
@@ -118,49 +127,46 @@ class ModuleDict(Module):
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None):
         super().__init__()
-        self._entries: dict[str, None] = {}
         self.update(() if modules is None else modules)
 
     def __getitem__(self, key: str) -> Module:
-        if key not in self._entries:
-            raise KeyError(f"ModuleDict: no module {key!r}; there are: {', '.join(self._entries) or 'none'}")
+        if key not in self:
+            raise KeyError(f"ModuleDict: no module {key!r}; there are: {', '.join(self) or 'none'}")
         return self.__dict__[key]
 
     def __setitem__(self, key: str, module: Module) -> None:
-        if key not in self._entries and hasattr(self, key):
+        if key not in self and hasattr(self, key):
             raise KeyError(
                 f"ModuleDict: {key!r} is the name of an attribute of every module; choose another key"
             )
         if not isinstance(module, Module):
             raise TypeError(f"ModuleDict: expected a Module for {key!r}, got {type(module).__name__}")
         self.add_module(key, module)
-        self._entries[key] = None
 
     def __delitem__(self, key: str) -> None:
         self[key]
         delattr(self, key)
-        del self._entries[key]
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.items())
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(self.keys())
 
     def __contains__(self, key: object) -> bool:
-        return key in self._entries
+        return key in self.keys()
 
-    def keys(self) -> Iterable[str]:
+    def keys(self) -> list[str]:
         """The names."""
-        return self._entries.keys()
+        return [key for key, _ in self.items()]
 
     def values(self) -> list[Module]:
         """The modules."""
-        return [self.__dict__[key] for key in self._entries]
+        return [module for _, module in self.items()]
 
     def items(self) -> list[tuple[str, Module]]:
-        """Names and modules."""
-        return [(key, self.__dict__[key]) for key in self._entries]
+        """Names and modules: the attributes that are one, whichever way they were assigned."""
+        return [(key, value) for key, value in self.__dict__.items() if isinstance(value, Module)]
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
         """Add or replace modules."""
@@ -175,5 +181,5 @@ class ModuleDict(Module):
 
     def clear(self) -> None:
         """Take all modules out."""
-        for key in list(self._entries):
+        for key in self.keys():
             del self[key]

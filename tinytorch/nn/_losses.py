@@ -76,6 +76,23 @@ class SmoothL1Loss(_Loss):
         return ops.smooth_l1_loss(input, target, self.reduction, self.beta)
 
 
+class HuberLoss(_Loss):
+    """Mean of `d² / 2` where |d| < delta, else `delta · (|d| - delta / 2)`, with d = input - target.
+
+    Source: Huber, "Robust estimation of a location parameter", 1964.
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0):
+        super().__init__(reduction)
+        if not delta > 0:
+            raise ValueError(f"HuberLoss: expected delta above 0, got {delta}")
+        self.delta = delta
+
+    def forward(self, input: Any, target: Any) -> Any:
+        """0-d, or of the input's shape for reduction "none"."""
+        return ops.huber_loss(input, target, self.reduction, self.delta)
+
+
 class BCELoss(_Loss):
     """Mean of `-(t · log(p) + (1 - t) · log(1 - p))` for probabilities p from 0 to 1; logarithms stop at
     -100.

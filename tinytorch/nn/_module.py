@@ -249,11 +249,18 @@ class Module:
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter with the dotted name `target`."""
-        for name, parameter in self.named_parameters(remove_duplicate=False):
-            if name == target:
-                return parameter
-        names = ", ".join(name for name, _ in self.named_parameters())
-        raise AttributeError(f"{type(self).__name__} has no parameter {target!r}; it has: {names or 'none'}")
+        return self._pick("parameter", target, self.named_parameters(remove_duplicate=False))
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer with the dotted name `target`."""
+        return self._pick("buffer", target, self.named_buffers(remove_duplicate=False))
+
+    def _pick(self, kind: str, target: str, named: Iterator[tuple[str, Any]]) -> Any:
+        found = dict(named)
+        if target not in found:
+            names = ", ".join(found) or "none"
+            raise AttributeError(f"{type(self).__name__} has no {kind} {target!r}; it has: {names}")
+        return found[target]
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
         """Call `fn` on every module inside, children first, and on this one: to initialise weights, say."""
@@ -359,7 +366,7 @@ class Module:
         strict: the names must be the same on both sides; False loads those that are.
         assign: take the given arrays over instead of copying their values.
         Returns the names that were missing and unexpected. Raises RuntimeError, which lists every missing,
-        unexpected and misshaped name, before anything is changed.
+        unexpected and misshaped name (and arrays of integers to assign), before anything is changed.
 
         >>> import tinytorch as tt
         >>> one, other = tt.nn.Linear(3, 2), tt.nn.Linear(3, 2)

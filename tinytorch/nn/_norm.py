@@ -158,7 +158,7 @@ class RMSNorm(Module):
 
     >>> import tinytorch as tt
     >>> tt.nn.RMSNorm(2)(tt.tensor([[3.0, 3.0]]))
-    tensor([[1., 1.]], grad_fn=<mul>)
+    tensor([[1., 1.]], grad_fn=<layer_norm>)
     """
 
     weight: Parameter | None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tinytorch.nn._parameter import Parameter
 from tinytorch.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -43,12 +44,21 @@ def load(
         for name, tensor in own.items()
         if name in values and values[name].shape != tensor.shape
     ]
-    if misshaped or (strict and (missing or unexpected)):
-        raise RuntimeError(_complaint(owner, missing, unexpected, misshaped, strict))
+    mistyped = [
+        f"{name}: expected floating point numbers, got {values[name].dtype}"
+        for name, tensor in own.items()
+        if assign and name in values and _needs_floats(tensor) and values[name].dtype.kind != "f"
+    ]
+    if misshaped or mistyped or (strict and (missing or unexpected)):
+        raise RuntimeError(_complaint(owner, missing, unexpected, misshaped, mistyped, strict))
     for name, tensor in own.items():
         if name in values:
             _fill(tensor, values[name], assign)
     return IncompatibleKeys(missing, unexpected)
+
+
+def _needs_floats(tensor: Tensor) -> bool:
+    return isinstance(tensor, Parameter) and tensor.dtype.kind == "f"
 
 
 def _array(name: str, value: Any) -> np.ndarray:
@@ -69,7 +79,12 @@ def _fill(tensor: Tensor, value: np.ndarray, assign: bool) -> None:
 
 
 def _complaint(
-    owner: str, missing: list[str], unexpected: list[str], misshaped: list[str], strict: bool
+    owner: str,
+    missing: list[str],
+    unexpected: list[str],
+    misshaped: list[str],
+    mistyped: list[str],
+    strict: bool,
 ) -> str:
     lines = [f"load_state_dict: the state does not fit {owner}, and nothing was loaded."]
     if strict and missing:
@@ -78,7 +93,10 @@ def _complaint(
         hints = [_with_hint(name, missing) for name in unexpected]
         lines.append(f"  unexpected (the state has it, the module does not): {', '.join(hints)}")
     lines += [f"  wrong shape: {text}" for text in misshaped]
-    if misshaped:
+    lines += [f"  wrong dtype: {text}" for text in mistyped]
+    if mistyped:
+        lines.append("Convert what cannot be trained, or leave out assign=True, to copy the values.")
+    elif misshaped:
         lines.append("Build the module with the sizes that the state was saved from.")
     else:
         lines.append(

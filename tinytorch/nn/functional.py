@@ -1,61 +1,89 @@
 """Layers and losses as functions, without parameters of their own: names and arguments are PyTorch's.
 
-Most are the ops of the same name (`tinytorch.relu` is `nn.functional.relu`); here they stand together.
+Most hand on to the op of the same name, `nn.functional.relu` to `tinytorch.relu`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tinytorch import ops
 from tinytorch.autograd.registry import new_tensor
-from tinytorch.ops import bce_with_logits as _bce_with_logits
-from tinytorch.ops import (
-    binary_cross_entropy,
-    cross_entropy,
-    dropout,
+from tinytorch.nn._functional_activations import (
     elu,
     gelu,
-    huber_loss,
-    kl_div,
-    l1_loss,
     leaky_relu,
-    linear,
     log_softmax,
-    mse_loss,
-    nll_loss,
-    pad,
     relu,
     sigmoid,
     silu,
-    smooth_l1_loss,
     softmax,
     softplus,
     tanh,
 )
-from tinytorch.ops import embedding as _embedding
+from tinytorch.nn._functional_losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+from tinytorch.ops import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool2d,
+    batch_norm,
+    conv1d,
+    conv2d,
+    conv_transpose2d,
+    group_norm,
+    layer_norm,
+    max_pool1d,
+    max_pool2d,
+    rms_norm,
+)
+from tinytorch.random import Generator
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "avg_pool2d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "conv1d",
+    "conv2d",
+    "conv_transpose2d",
+    "cosine_similarity",
     "cross_entropy",
     "dropout",
     "elu",
     "embedding",
     "gelu",
+    "group_norm",
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
+    "max_pool1d",
+    "max_pool2d",
     "mse_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
     "relu",
+    "rms_norm",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
@@ -65,18 +93,51 @@ __all__ = [
 ]
 
 
-def binary_cross_entropy_with_logits(
-    input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """`input @ weight^T + bias`; see `nn.Linear`.
+
+    >>> import tinytorch as tt
+    >>> linear(tt.tensor([1.0, 2.0]), tt.tensor([[1.0, 1.0]]))
+    tensor([3.])
+    """
+    return ops.linear(input, weight, bias)
+
+
+def dropout(
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
 ) -> Any:
-    """Binary cross-entropy of `sigmoid(input)` against targets from 0 to 1; see `nn.BCEWithLogitsLoss`."""
-    return _bce_with_logits(input, target, weight, reduction, pos_weight)
+    """Zeros with probability `p`; see `nn.Dropout`.
+
+    inplace: of no effect. generator: what is drawn from; by default the one that `manual_seed` sets.
+    """
+    return ops.dropout(input, p, training, generator)
+
+
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+    """`input` with a border: `pad` holds (before, after) of the last axis, then of the one before it, and so
+    on. Negative numbers cut off.
+
+    mode: "constant" fills the border with `value`, 0 by default. Others are not built yet.
+
+    >>> import tinytorch as tt
+    >>> pad(tt.ones(2), (1, 2))
+    tensor([0., 1., 1., 0., 0.])
+    """
+    if mode != "constant":
+        raise NotImplementedError(f"pad: expected mode 'constant', the only one built yet, got {mode!r}")
+    return ops.pad(input, padding=tuple(pad), value=0.0 if value is None else value)
 
 
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     """Rows of `weight` (rows, width): integers of any shape -> (*shape, width). As `nn.Embedding`."""
     if padding_idx is not None and padding_idx < 0:
         padding_idx += weight.shape[0]
-    return _embedding(weight, input, padding_idx=padding_idx)
+    return ops.embedding(weight, input, padding_idx=padding_idx)
 
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
@@ -86,11 +147,21 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
     >>> normalize(tt.tensor([[3.0, 4.0]]))
     tensor([[0.6, 0.8]])
     """
-    size = input.abs()
-    norm = (
-        (size * size).sum(dim, keepdim=True).sqrt() if p == 2 else (size**p).sum(dim, keepdim=True) ** (1 / p)
-    )
-    return input / norm.clip(eps)
+    return input / input.norm(p, dim, keepdim=True).clip(eps)
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """The cosine of the angle between `x1` and `x2` along `dim`; norms below `eps` count as `eps`.
+
+    The two are broadcast to one shape first.
+
+    >>> import tinytorch as tt
+    >>> cosine_similarity(tt.tensor([3.0, 4.0]), tt.tensor([4.0, 3.0]), dim=0)
+    tensor(0.96)
+    """
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    one, other = (normalize(ops.expand(x, shape=shape), dim=dim, eps=eps) for x in (x1, x2))
+    return (one * other).sum(dim)
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:

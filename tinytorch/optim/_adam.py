@@ -21,6 +21,7 @@ class Adam(Optimizer):
     betas: (beta1, beta2), from 0 up and below 1.
     amsgrad: the largest v so far stands in for v (Reddi et al., 2018).
     maximize: go up instead of down.
+    foreach, capturable, differentiable, fused: of no effect; a step is one kernel here.
 
     Raises ValueError for settings out of range. Keeps two numbers a parameter, three with amsgrad.
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015.
@@ -48,6 +49,10 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ):
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, {**settings, "amsgrad": amsgrad, "maximize": maximize})
@@ -102,5 +107,9 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ):
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,13 +22,12 @@ class FlatParameters:
     def __init__(self, params: Sequence[Tensor]):
         self.params = list(params)
         sizes = [p._data.size for p in self.params]
-        self.dtype = self.params[0]._data.dtype
+        self.dtype = np.dtype(self.params[0]._data.dtype.type)  # NumPy's own object, which a copy's is not
         self.offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
         self.data = memory.empty((int(self.offsets[-1]),), self.dtype)
         self.gradients = np.zeros(len(self.params), np.int64)
         self.state: dict[str, Array] = {}
         self.steps = [0] * len(self.params)
-        self._converted: list[Array] = []  # gradients that were copied, until the kernel has read them
         self._rows = []
         for i, p in enumerate(self.params):
             view = self.data[self.offsets[i] : self.offsets[i + 1]].reshape(p._data.shape)
@@ -51,15 +49,17 @@ class FlatParameters:
         start, stop = self.offsets[index], self.offsets[index + 1]
         return self.buffer(name)[start:stop].reshape(self.params[index]._data.shape)
 
-    def collect(self) -> list[tuple[Array, int]]:
+    def collect(self) -> Iterator[tuple[Array, int]]:
         """Count the step, and give, for parameters that have taken as many steps, their gradients' ids.
 
         Gives pairs (ids, number of steps with this one): one, unless some parameters had no gradient before.
         The id is 0 where there is no gradient: such a parameter takes no step. The versions of the others go
         up, so that a graph that was kept from before the update refuses to run backward.
+
+        The ids are good until the next pair is asked for, whatever happens to `p.grad` in the meantime.
         """
         ids, steps, dtype = self.gradients, self.steps, self.dtype
-        self._converted.clear()
+        held = []  # the arrays behind the ids: another thread may take them from their parameters
         even = True
         present = 0
         for i, (p, view, counter, shape) in enumerate(self._rows):
@@ -70,7 +70,7 @@ class FlatParameters:
                 array = grad._data
                 if array.dtype is not dtype or array.shape != shape or not array.flags.c_contiguous:
                     array = _fitting(array, shape, dtype)
-                    self._converted.append(array)
+                held.append(array)
                 ids[i] = id(array)
                 if p._data is not view:
                     self._take_back(i, p, view)
@@ -80,10 +80,12 @@ class FlatParameters:
                     even = not present
                     present = step
         if even:
-            return [(ids, present)] if present else []
+            if present:
+                yield ids, present
+            return
         counts = np.array(steps)
-        different = sorted(set(counts[ids != 0].tolist()))
-        return [(np.where(counts == step, ids, 0), step) for step in different]
+        for step in sorted(set(counts[ids != 0].tolist())):
+            yield np.where(counts == step, ids, 0), step
 
     def _take_back(self, index: int, p: Tensor, view: Array) -> None:
         if p._data.shape != view.shape or p._data.dtype != view.dtype:
@@ -95,11 +97,9 @@ class FlatParameters:
         np.copyto(view, p._data)
         p._data = view
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> FlatParameters:
-        other = FlatParameters(copy.deepcopy(self.params, memo))
-        other.steps = list(self.steps)
-        other.state = {name: buffer.copy() for name, buffer in self.state.items()}
-        return other
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles lay the copied parameters into a buffer of their own: views do not survive."""
+        return FlatParameters, (self.params,), {"steps": self.steps, "state": self.state}
 
 
 def _fitting(array: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:

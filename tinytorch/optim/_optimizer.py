@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,14 +14,18 @@ import numpy as np
 from tinytorch.autograd.modes import enable_grad
 from tinytorch.autograd.registry import new_tensor
 from tinytorch.optim._flat import FlatParameters
+from tinytorch.optim._state import FlatState
 from tinytorch.tensor import Tensor
+
+_LISTS = ("params", "param_names")  # of a group: an entry for each parameter, not a setting
 
 
 class Optimizer:
     """Base of the optimisers. A subclass defines `update`, one kernel over flat parameters; or `step`, as in
     PyTorch, from `self.param_groups` and with `self.state[p]`, a dict for each parameter.
 
-    params: an iterable of parameters, or of dicts with "params" and the settings that differ for them.
+    params: an iterable of parameters, of `named_parameters()`, or of dicts with "params" and the settings
+    that differ for them. Other keys, such as a "name", are kept.
     defaults: the settings of groups that do not have their own.
 
     The parameters of a group are moved into one buffer, of which each keeps a view, so that a step is one
@@ -34,6 +40,11 @@ class Optimizer:
     state_names: tuple[str, ...] = ()  # of the state dict, in its order: flat buffers
     counts_steps = False  # whether "step" is part of the state dict
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in cls.__dict__:
+            cls.step = _noting(cls.step)
+
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]):
         if isinstance(params, Tensor):
             raise TypeError(
@@ -46,7 +57,7 @@ class Optimizer:
                 f"{type(self).__name__}: expected at least one parameter, got none. Are the modules assigned "
                 "to attributes of the model (a plain list hides them; use ModuleList)?"
             )
-        self.defaults = defaults
+        self.defaults = _numbers(defaults)
         self.param_groups: list[dict[str, Any]] = []
         self.stepped = False
         self._is_flat = type(self).update is not Optimizer.update
@@ -66,6 +77,7 @@ class Optimizer:
                 f"{name}: expected the parameters in an order that stays the same, got a set. Use a list."
             )
         params = [params] if isinstance(params, Tensor) else list(params)
+        names, params = _without_names(name, params)
         for p in params:
             _check_parameter(name, p)
         known = {id(p) for group in self.param_groups for p in group["params"]}
@@ -74,10 +86,10 @@ class Optimizer:
                 f"{name}: some parameters appear in more than one place. Expected each of them once."
             )
         _check_separate(name, [p for group in self.param_groups for p in group["params"]] + params)
-        unknown = set(param_group) - {"params", *self.defaults, "initial_lr"}
-        if unknown:
-            raise ValueError(f"{name}: unknown settings {sorted(unknown)}; there are {sorted(self.defaults)}")
-        group = {"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}}
+        own = {key: value for key, value in param_group.items() if key not in ("params", *self.defaults)}
+        _check_spelling(name, own, self.defaults)
+        settings = _numbers({key: param_group.get(key, value) for key, value in self.defaults.items()})
+        group = {"params": params, **names, **settings, **own}
         self.check_settings(group)
         by_dtype: dict[np.dtype, list[Tensor]] = {}
         for p in params if self._is_flat else ():
@@ -125,9 +137,14 @@ class Optimizer:
     # --- state ------------------------------------------------------------------------------------------
 
     @property
-    def state(self) -> dict[Tensor, dict[str, Any]]:
-        """For each parameter that was updated, its state: views of the flat buffers."""
-        return {p: state for p, state in self._states() if state} if self._is_flat else self._dicts
+    def state(self) -> Mapping[Tensor, Any]:
+        """For each parameter that was updated, its state: views of the flat buffers, to write into.
+
+        The dicts around them are read-only, except those of an optimiser with a `step` of its own.
+        """
+        if not self._is_flat:
+            return self._dicts
+        return FlatState({p: FlatState(state) for p, state in self._states() if state})
 
     def _states(self) -> Iterable[tuple[Tensor, dict[str, Any]]]:
         places = {
@@ -232,14 +249,53 @@ class Optimizer:
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):
             lines.append(f"Parameter Group {i}: {sum(p._data.size for p in group['params']):,} parameters")
-            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
+            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in _LISTS]
         return "\n".join([*lines, ")"])
+
+
+def _noting(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A subclass's `step` that leaves a note for the schedules: they warn when they come first."""
+
+    @functools.wraps(step)
+    def noting(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        self.stepped = True
+        return step(self, *args, **kwargs)
+
+    return noting
+
+
+def _without_names(name: str, params: list[Any]) -> tuple[dict[str, list[str]], list[Any]]:
+    """Of `named_parameters()` the names, as a setting of the group, and the parameters."""
+    named = [isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) for p in params]
+    if not any(named):
+        return {}, params
+    if not all(named):
+        raise ValueError(
+            f"{name}: expected names for all parameters of a group or for none, got {sum(named)} names for "
+            f"{len(params)} parameters"
+        )
+    return {"param_names": [n for n, _ in params]}, [p for _, p in params]
+
+
+def _numbers(settings: dict[str, Any]) -> dict[str, Any]:
+    """`settings` with a tensor's number in place of the tensor: PyTorch takes both."""
+    return {key: value.item() if isinstance(value, Tensor) else value for key, value in settings.items()}
+
+
+def _check_spelling(name: str, keys: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a key of the user's own that is probably meant to be a setting."""
+    for key in keys:
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
+        if close:
+            raise ValueError(
+                f"{name}: {key!r} is no setting of a parameter group. Did you mean {close[0]!r}? A key of "
+                "your own needs a name that is less like it."
+            )
 
 
 def _check_parameter(name: str, p: Any) -> None:
     if not isinstance(p, Tensor):
-        hint = ". Pass model.parameters(), without names" if isinstance(p, tuple) else ""
-        raise TypeError(f"{name}: expected parameters (tensors), got {type(p).__name__}{hint}")
+        raise TypeError(f"{name}: expected parameters (tensors), got {type(p).__name__}")
     if p._node is not None:
         raise ValueError(
             f"{name}: expected leaf tensors, got the result of '{p._node.op.name}', shape {p.shape}: an "

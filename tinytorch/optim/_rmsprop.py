@@ -19,6 +19,7 @@ class RMSprop(Optimizer):
 
     centered: the square of a running mean of g is taken off s, which makes it the variance.
     maximize: go up instead of down.
+    foreach, capturable, differentiable: of no effect; a step is one kernel here.
 
     Raises ValueError for negative settings.
     Sources: Hinton, "Neural networks for machine learning", lecture 6e, 2012; centred: Graves, 2013.
@@ -38,6 +39,9 @@ class RMSprop(Optimizer):
         centered: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
     ):
         settings = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
         super().__init__(params, {**settings, "centered": centered, "maximize": maximize})

@@ -18,6 +18,7 @@ class SGD(Optimizer):
 
     params: parameters, or dicts with "params" and their own settings.
     maximize: go up instead of down.
+    foreach, differentiable, fused: of no effect; a step is one kernel here.
 
     Raises ValueError for negative settings, and for Nesterov's step without momentum or with dampening.
     Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
@@ -43,6 +44,9 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ):
         settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
         super().__init__(params, {**settings, "nesterov": nesterov, "maximize": maximize})

@@ -1,9 +1,11 @@
 """Learning rate schedules, chainable as in PyTorch: each `step()` moves the rate on from where it is.
 
-`StepLR`, `MultiStepLR`, `ExponentialLR`, `CosineAnnealingLR`, `LinearLR` (warm-up), `LambdaLR`, `OneCycleLR`,
-`SequentialLR` and `ReduceLROnPlateau`. Call `scheduler.step()` after `optimizer.step()`.
+`StepLR`, `MultiStepLR`, `ExponentialLR`, `PolynomialLR`, `CosineAnnealingLR`, `CosineAnnealingWarmRestarts`,
+`ConstantLR` and `LinearLR` (warm-up), `LambdaLR`, `OneCycleLR`, `SequentialLR` and `ReduceLROnPlateau`. Call
+`scheduler.step()` after `optimizer.step()`.
 """
 
+from tinytorch.optim._decays import ConstantLR, CosineAnnealingWarmRestarts, PolynomialLR
 from tinytorch.optim._one_cycle import OneCycleLR
 from tinytorch.optim._plateau import ReduceLROnPlateau
 from tinytorch.optim._schedules import (
@@ -18,13 +20,16 @@ from tinytorch.optim._schedules import (
 )
 
 __all__ = [
+    "ConstantLR",
     "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
     "OneCycleLR",
+    "PolynomialLR",
     "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",
