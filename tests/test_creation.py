@@ -161,6 +161,24 @@ def test_grids():
     assert a.shape == b.shape == (2, 3)
 
 
+def test_names_of_a_shape():
+    for create in (tt.zeros, tt.ones, tt.empty, tt.rand, tt.randn):
+        assert create(size=(2, 3)).shape == create(2, 3).shape == (2, 3)
+        assert create(size=(2,), device="cpu").shape == (2,)
+    with pytest.raises(
+        TypeError, match=r"zeros: expected a shape by position or as size, got \(2,\) and \(3,\)"
+    ):
+        tt.zeros(2, size=(3,))
+    x = tt.ones(2)
+    for like in (tt.zeros_like, tt.ones_like, tt.empty_like, tt.rand_like, tt.randn_like):
+        assert like(x, device=x.device).shape == (2,)
+    assert tt.full_like(x, 7.0, device=x.device).tolist() == [7.0, 7.0]
+    with pytest.raises(ValueError, match="expected device 'cpu'"):
+        tt.zeros_like(x, device="cuda")
+    assert tt.randint(10, size=(3,)).shape == tt.randint(high=10, size=(3,)).shape == (3,)
+    assert tt.randint(low=5, high=6, size=(2,)).tolist() == [5, 5]
+
+
 # --- random numbers -------------------------------------------------------------------------------------
 
 

@@ -147,6 +147,80 @@ def test_what_is_not_there_is_refused(index, error, text):
         tt.zeros(3, 2)[index]
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"), [(-1, [255, 2]), (1.7, [1, 2]), (255, [255, 2]), (tt.tensor(9), [9, 2])]
+)
+def test_a_number_is_stored_as_pytorch_stores_it(value, expected):
+    x = tt.tensor([1, 2], dtype=tt.uint8)
+    x[0] = value
+    assert x.tolist() == expected
+
+
+@pytest.mark.parametrize("value", [300, -300, float("nan"), float("inf")])
+def test_a_number_that_does_not_fit_is_refused(value):
+    with pytest.raises(ValueError, match=rf"value: expected a number from -255 to 255 .* got {value}"):
+        tt.tensor([1, 2], dtype=tt.uint8)[0] = value
+
+
+def test_integers_are_applied_before_the_arrays():
+    x, i = tt.arange(18.0).reshape(2, 3, 3), tt.tensor([0, 2])
+    assert x[0, :, i].tolist() == x[0][:, i].tolist() == [[0.0, 2.0], [3.0, 5.0], [6.0, 8.0]]
+    assert x[tt.tensor(1), None, :, i].shape == (1, 3, 2)
+    assert x[0, ..., x[0, 0] > 0].tolist() == [[1.0, 2.0], [4.0, 5.0], [7.0, 8.0]]
+    x[1, :, i] = tt.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    assert x[1].tolist() == [[1.0, 10.0, 2.0], [3.0, 13.0, 4.0], [5.0, 16.0, 6.0]]
+
+
+@st.composite
+def mixed(draw: st.DrawFn) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """Integers, slices, arrays and masks, one for each of some axes, with None and `...` between them."""
+    x = numbered(draw(arrays.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=3)))
+    before = draw(st.integers(0, x.ndim))
+    after = draw(st.integers(0, x.ndim - before))
+    parts: list[Any] = []
+    for n in x.shape[:before] + x.shape[x.ndim - after :]:
+        places = st.integers(-n, n - 1)
+        one = np.zeros(n, np.bool_)
+        one[draw(places)] = True
+        kinds = [places, st.just(slice(None)), st.just(slice(0, 2)), st.just(one), places.map(np.array)]
+        for shape in ((2,), (1,), (3, 2)):
+            kinds.append(arrays.arrays(np.int64, shape, elements=places))
+        parts.append(draw(st.one_of(kinds)))
+    if after or draw(st.booleans()):
+        parts.insert(before, Ellipsis)
+    for _ in range(draw(st.integers(0, 2))):
+        parts.insert(draw(st.integers(0, len(parts))), None)
+    return x, tuple(parts)
+
+
+@pytest.mark.parity
+@given(mixed())
+def test_mixed_indices_mean_what_they_mean_in_pytorch(case):
+    torch = pytest.importorskip("torch")
+    x, index = case
+    ours, theirs = tt.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    of = {t: tuple(t.tensor(p) if isinstance(p, np.ndarray) else p for p in index) for t in (tt, torch)}
+    part, expected = ours[of[tt]], theirs[of[torch]]
+    np.testing.assert_array_equal(part.detach().numpy(), expected.detach().numpy())
+    assert part.shape == expected.shape
+    weights = numbered(tuple(expected.shape))
+    (part * tt.tensor(weights)).sum().backward()
+    (expected * torch.tensor(weights)).sum().backward()
+    np.testing.assert_array_equal(ours.grad.numpy(), theirs.grad.numpy())
+    if np.unique(expected.detach()).size < expected.numel():
+        return  # of several values for one place, PyTorch does not say which stays
+    ours, theirs = ours.detach(), theirs.detach()
+    value, leaf = tt.tensor(-1.0 - weights), tt.tensor(x, requires_grad=True)
+    recorded = leaf * 1.0
+    ours[of[tt]] = value
+    recorded[of[tt]] = value
+    theirs[of[torch]] = torch.tensor(-1.0 - weights)
+    np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    np.testing.assert_array_equal(recorded.detach().numpy(), theirs.numpy())
+    recorded.sum().backward()
+    np.testing.assert_array_equal(leaf.grad.numpy(), theirs.numpy() == x)
+
+
 # --- by integer tensors along an axis -------------------------------------------------------------------
 
 

@@ -156,14 +156,15 @@ def test_one_gradient_alone_is_the_same(op, i):
 
 
 @pytest.mark.parametrize(("op", "i"), samples(lambda c: c.differentiable and c.op.rule_on_arrays))
-def test_a_rule_on_arrays_gives_the_bits_of_the_rule_on_tensors(op, i):
-    _, on_arrays = gradients(call(op, i, np.float32))
+def test_a_rule_on_arrays_gives_the_gradients_of_the_rule_on_tensors(op, i):
+    _, on_arrays = gradients(call(op, i))
     with count_ops() as counted:  # what is watched is run on tensors
-        _, on_tensors = gradients(call(op, i, np.float32))
+        _, on_tensors = gradients(call(op, i))
     assert counted.ops
     for found, wanted in zip(on_arrays, on_tensors, strict=True):
         assert (found is None) == (wanted is None)
-        assert found is None or found._data.tobytes() == wanted._data.tobytes()
+        if found is not None:
+            np.testing.assert_allclose(found._data, wanted._data, rtol=1e-11, atol=1e-12)
 
 
 # --- layouts and threads --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -64,6 +65,7 @@ def test_an_ndarray_on_the_left_leaves_it_to_the_tensor(operation):
     result = operation(a, tt.tensor(b))
     assert isinstance(result, tt.Tensor)
     np.testing.assert_allclose(result.numpy(), operation(a, b), rtol=1e-5, atol=1e-6)
+    assert operation(a, tt.tensor(b, requires_grad=True)).requires_grad == (result.dtype != tt.bool)
 
 
 def test_comparison_with_what_is_no_number():
@@ -173,6 +175,30 @@ def test_gradients_flow_through_conversions():
     assert x.grad.tolist() == [3.0, 3.0]
 
 
+def test_lines_that_open_a_script():
+    device = tt.device("cuda" if tt.cuda.is_available() else "cpu")
+    x = tt.ones(2, device=device).to(device, non_blocking=True)
+    assert x.device == device == "cpu"
+    assert (x.device.type, str(device), repr(device)) == ("cpu", "cpu", "device(type='cpu')")
+    assert not x.is_cuda
+    assert tt.cuda.device_count() == 0
+    tt.cuda.manual_seed_all(0)
+    assert tt.zeros(2).add_(tt.inf).isinf().all()
+    assert tt.finfo(tt.float32).eps == np.float32(2**-23)
+    assert tt.iinfo(tt.uint8).max == 255
+    assert tt.tensor([tt.pi, tt.e, tt.nan]).isnan().tolist() == [False, False, True]
+    assert (tt.ones(2) * tt.finfo(tt.float32).max).dtype == tt.float32
+    with pytest.raises(ValueError, match=r"expected device 'cpu', the only one .* got 'cuda:0'"):
+        tt.device("cuda:0")
+
+
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="longdouble is float64 here")
+def test_longer_numbers_are_refused():
+    with pytest.raises(TypeError, match=r"Tensor: expected float32 or float64, got dtype float128.*astype"):
+        tt.tensor(np.ones(2, np.longdouble))
+    assert tt.tensor(np.ones(2, np.longdouble), dtype=tt.float64).dtype == tt.float64
+
+
 def test_other_devices_and_dtypes_are_refused():
     with pytest.raises(ValueError, match=r"expected device 'cpu', the only one .* got 'cuda'"):
         tt.ones(2).to("cuda")
@@ -206,6 +232,35 @@ def test_one_element_becomes_a_number():
         tt.ones(2).item()
     with pytest.raises(RuntimeError, match="expected one element"):
         bool(tt.ones(2))
+
+
+def test_a_number_is_formatted_as_one():
+    x = tt.tensor(1.23456, requires_grad=True)
+    assert f"{x:.2f} {x * 2:6.1f} {tt.tensor(7):>3d}" == "1.23    2.5   7"
+    assert f"{tt.tensor(1.5)}" == "1.5"
+    assert f"{tt.tensor([1.5])}" == "tensor([1.5])"
+    with pytest.raises(
+        TypeError, match=r"format: expected a 0-d tensor for the format '.2f', got shape \(1,\)"
+    ):
+        f"{tt.tensor([1.5]):.2f}"
+
+
+def test_deepcopy_takes_a_leaf_and_no_graph():
+    x = tt.tensor([1.0, 2.0], requires_grad=True)
+    (x * 2.0).sum().backward()
+    x.register_hook(lambda g: g * 100.0)
+    twin, again = copy.deepcopy((x, x))
+    assert twin is again
+    assert (twin.tolist(), twin.grad.tolist(), twin.requires_grad) == ([1.0, 2.0], [2.0, 2.0], True)
+    assert not np.shares_memory(twin._data, x._data)
+    (twin * 2.0).sum().backward()
+    assert twin.grad.tolist() == [4.0, 4.0]
+    row = copy.deepcopy(tt.zeros(2, 2)[0])
+    assert row._base is None
+    with pytest.raises(
+        RuntimeError, match=r"deepcopy: expected a leaf, got the result of 'mul'.*\.detach\(\)"
+    ):
+        copy.deepcopy(x * 2.0)
 
 
 def test_an_integer_tensor_is_an_index():
@@ -255,6 +310,20 @@ def test_numpy_of_a_parameter_asks_for_detach():
 
 
 def test_numpys_functions_take_tensors():
+    x = tt.tensor([[1.0, 4.0], [9.0, 16.0]])
+    root = np.sqrt(x)
+    assert isinstance(root, tt.Tensor)
+    assert root.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert [part.tolist() for part in np.modf(tt.tensor([1.5]))] == [[0.5], [1.0]]
+    assert np.add.reduce(x).tolist() == [10.0, 20.0]
+    total = np.ones((2, 2), np.float32)
+    total += x
+    assert total.tolist() == [[2.0, 5.0], [10.0, 17.0]]
+    for function in (np.sum, np.mean, np.max, np.min, np.prod, np.std, np.var, np.argmax):
+        assert function(x).item() == pytest.approx(function(x.numpy()))
+    assert np.sum(x, axis=0).tolist() == [10.0, 20.0]
+    with pytest.raises(RuntimeError, match=r"numpy\(\): this tensor requires a gradient"):
+        np.sqrt(tt.ones(2, requires_grad=True))
     assert np.allclose(tt.ones(2), [1.0, 1.0])
     assert np.mean(np.asarray(tt.tensor([1.0, 3.0]))) == 2.0
 
@@ -318,16 +387,20 @@ def test_views_count_the_same_changes(name):
 
 def test_copies_do_not_share_memory():
     x = tt.tensor(values(3, 4))
-    for copy in (
+    for own in (
         x.clone(),
         x[[0, 2]],
         x[x > 0],
         x.T.contiguous(),
         x.repeat(1, 2),
+        x.repeat(1, 1),
+        x.tile((1,)),
+        x.repeat_interleave(1, 0),
+        x[:1, :1].repeat(3, 1),
         x.roll(1),
         x.to(tt.float64),
     ):
-        assert not np.shares_memory(copy.numpy(), x.numpy())
+        assert not np.shares_memory(own.numpy(), x.numpy())
 
 
 def test_a_view_that_would_copy_is_refused():
@@ -608,7 +681,7 @@ def test_assignment_where_a_graph_is_recorded():
 
 
 def test_assignment_does_not_fit():
-    with pytest.raises(ValueError, match="could not broadcast"):
+    with pytest.raises(ValueError, match=r"expected a value that broadcasts to shape \(3,\), got \(2,\)"):
         tt.zeros(3)[:] = tt.ones(2)
 
 

@@ -13,10 +13,19 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from tinytorch import autograd
+from numpy import e, finfo, iinfo, inf, nan, pi
+
+from tinytorch import autograd, cuda
 from tinytorch.autograd import GradcheckError, grad, gradcheck, gradgradcheck
 from tinytorch.autograd.functional import hessian, hvp, jacobian, jvp, vjp
-from tinytorch.autograd.modes import detect_anomaly, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinytorch.autograd.modes import (
+    detect_anomaly,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)  # fmt: skip
 from tinytorch.creation import (
     allclose,
     arange,
@@ -39,11 +48,13 @@ from tinytorch.creation import (
     zeros,
     zeros_like,
 )  # fmt: skip
-from tinytorch.dtypes import bool_, float32, float64, int8, int16, int32, int64, uint8
+from tinytorch.dtypes import bool_, device, float32, float64, int8, int16, int32, int64, uint8
 from tinytorch.kernels._jit import get_num_threads, set_num_threads
 from tinytorch.kernels.memory import empty_cache
 from tinytorch.ops import (
     abs,
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
     add,
     addmm,
     all,
@@ -53,8 +64,10 @@ from tinytorch.ops import (
     argmax,
     argmin,
     argsort,
+    avg_pool2d,
     bce_with_logits,
     binary_cross_entropy,
+    bincount,
     bmm,
     broadcast_to,
     cat,
@@ -68,6 +81,7 @@ from tinytorch.ops import (
     cos,
     cross_entropy,
     cumsum,
+    diag,
     diagonal,
     div,
     dot,
@@ -88,7 +102,9 @@ from tinytorch.ops import (
     ge,
     gelu,
     gt,
+    hstack,
     huber_loss,
+    index_add,
     index_select,
     isclose,
     isfinite,
@@ -100,6 +116,8 @@ from tinytorch.ops import (
     leaky_relu,
     log,
     log1p,
+    log2,
+    log10,
     log_softmax,
     logical_and,
     logical_not,
@@ -108,22 +126,28 @@ from tinytorch.ops import (
     logsumexp,
     lt,
     masked_fill,
+    masked_select,
     matmul,
     max,
+    max_pool1d,
+    max_pool2d,
     maximum,
     mean,
+    median,
     min,
     minimum,
     mm,
     movedim,
     mse_loss,
     mul,
+    nan_to_num,
     narrow,
     ne,
     neg,
     nll_loss,
     nonzero,
     norm,
+    numel,
     outer,
     pad,
     permute,
@@ -136,6 +160,7 @@ from tinytorch.ops import (
     reshape,
     roll,
     round,
+    rsqrt,
     scatter,
     scatter_add,
     sigmoid,
@@ -154,17 +179,21 @@ from tinytorch.ops import (
     std,
     sub,
     sum,
+    t,
     take_along_dim,
     tanh,
     tile,
     topk,
+    trace,
     transpose,
     tril,
     triu,
     unbind,
     unflatten,
+    unique,
     unsqueeze,
     var,
+    vstack,
     where,
 )  # fmt: skip
 from tinytorch.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state

@@ -19,8 +19,11 @@ def made(array: np.ndarray, requires_grad: bool = False, device: Any = None) -> 
     return tensor.requires_grad_() if requires_grad else tensor
 
 
-def sizes(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
-    """`f(2, 3)` and `f((2, 3))` mean the same; lengths must be whole numbers from 0 on."""
+def sizes(name: str, lengths: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
+    """`f(2, 3)`, `f((2, 3))` and `f(size=(2, 3))` mean the same; lengths must be whole numbers from 0 on."""
+    if size is not None and lengths:
+        raise TypeError(f"{name}: expected a shape by position or as size, got {lengths} and {size}")
+    size = lengths if size is None else (size,)
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = tuple(size[0])
     try:
@@ -111,14 +114,14 @@ def from_dlpack(source: Any) -> Tensor:
 # --- from a rule ----------------------------------------------------------------------------------------
 
 
-def _filled(
-    name: str, size: tuple[Any, ...], value: Any, dtype: Any, requires_grad: bool, device: Any
-) -> Tensor:
+def _filled(shape: tuple[int, ...], value: Any, dtype: Any, requires_grad: bool, device: Any) -> Tensor:
     dtype = float32 if dtype is None else as_dtype(dtype)
-    return made(np.full(sizes(name, size), value, dtype), requires_grad, device)
+    return made(np.full(shape, value, dtype), requires_grad, device)
 
 
-def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def zeros(
+    *shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """Zeros of a shape, float32 unless said otherwise.
 
     >>> import tinytorch as tt
@@ -126,20 +129,24 @@ def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: An
     (2, 3)
     """
     dtype = float32 if dtype is None else as_dtype(dtype)
-    return made(np.zeros(sizes("zeros", size), dtype), requires_grad, device)
+    return made(np.zeros(sizes("zeros", shape, size), dtype), requires_grad, device)
 
 
-def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def ones(
+    *shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """Ones of a shape, float32 unless said otherwise.
 
     >>> import tinytorch as tt
     >>> tt.ones(2)
     tensor([1., 1.])
     """
-    return _filled("ones", size, 1, dtype, requires_grad, device)
+    return _filled(sizes("ones", shape, size), 1, dtype, requires_grad, device)
 
 
-def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+def empty(
+    *shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """A tensor whose elements are whatever was in memory.
 
     >>> import tinytorch as tt
@@ -147,7 +154,7 @@ def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: An
     (2, 3)
     """
     dtype = float32 if dtype is None else as_dtype(dtype)
-    return made(np.empty(sizes("empty", size), dtype), requires_grad, device)
+    return made(np.empty(sizes("empty", shape, size), dtype), requires_grad, device)
 
 
 def full(
@@ -160,48 +167,53 @@ def full(
     tensor([7, 7])
     """
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-    size = (size,) if isinstance(size, (int, np.integer)) else (tuple(size),)
-    return _filled("full", size, value, type(value) if dtype is None else dtype, requires_grad, device)
+    shape = sizes("full", (size,) if isinstance(size, (int, np.integer)) else (tuple(size),))
+    return _filled(shape, value, type(value) if dtype is None else dtype, requires_grad, device)
 
 
-def zeros_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(x: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Zeros of the shape and dtype of `x`.
 
     >>> import tinytorch as tt
     >>> tt.zeros_like(tt.ones(2))
     tensor([0., 0.])
     """
-    return zeros(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+    dtype = x.dtype if dtype is None else dtype
+    return zeros(x.shape, dtype=dtype, requires_grad=requires_grad, device=device)
 
 
-def ones_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(x: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Ones of the shape and dtype of `x`.
 
     >>> import tinytorch as tt
     >>> tt.ones_like(tt.zeros(2))
     tensor([1., 1.])
     """
-    return ones(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+    dtype = x.dtype if dtype is None else dtype
+    return ones(x.shape, dtype=dtype, requires_grad=requires_grad, device=device)
 
 
-def empty_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(x: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """An uninitialised tensor of the shape and dtype of `x`.
 
     >>> import tinytorch as tt
     >>> tt.empty_like(tt.zeros(2, 3)).shape
     (2, 3)
     """
-    return empty(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+    dtype = x.dtype if dtype is None else dtype
+    return empty(x.shape, dtype=dtype, requires_grad=requires_grad, device=device)
 
 
-def full_like(x: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    x: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """One value everywhere, in the shape and dtype of `x`.
 
     >>> import tinytorch as tt
     >>> tt.full_like(tt.zeros(2), 7.0)
     tensor([7., 7.])
     """
-    return full(x.shape, fill_value, x.dtype if dtype is None else dtype, requires_grad)
+    return full(x.shape, fill_value, x.dtype if dtype is None else dtype, requires_grad, device)
 
 
 def arange(

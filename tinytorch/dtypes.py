@@ -50,4 +50,30 @@ def as_dtype(dtype: Any) -> np.dtype:
 def check_device(device: Any) -> None:
     """Refuse every device but the processor."""
     if device is not None and str(device).partition(":")[0] != "cpu":
-        raise ValueError(f"expected device 'cpu', the only one that tinytorch computes on, got {device!r}")
+        raise ValueError(
+            f"expected device 'cpu', the only one that tinytorch computes on, got {str(device)!r}"
+        )
+
+
+class device(str):
+    """Where tensors are: the processor, which is also its name, "cpu".
+
+    Raises ValueError for any other.
+
+    >>> import tinytorch as tt
+    >>> tt.device("cuda" if tt.cuda.is_available() else "cpu").type
+    'cpu'
+    """
+
+    type = "cpu"
+
+    def __new__(cls, name: Any = "cpu") -> device:
+        """The processor, after checking that it is meant."""
+        check_device(name)
+        return super().__new__(cls, "cpu")
+
+    def __repr__(self) -> str:
+        return "device(type='cpu')"
+
+
+CPU = device()

@@ -22,7 +22,8 @@ def _float(name: str, dtype: Any) -> np.dtype:
 
 
 def rand(
-    *size: Any,
+    *shape: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: Any = None,
     requires_grad: bool = False,
@@ -35,11 +36,13 @@ def rand(
     >>> 0.0 <= x.min().item() <= x.max().item() < 1.0
     True
     """
-    return made(random.uniform(sizes("rand", size), _float("rand", dtype), generator), requires_grad, device)
+    numbers = random.uniform(sizes("rand", shape, size), _float("rand", dtype), generator)
+    return made(numbers, requires_grad, device)
 
 
 def randn(
-    *size: Any,
+    *shape: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: Any = None,
     requires_grad: bool = False,
@@ -51,27 +54,30 @@ def randn(
     >>> tt.randn(2, 3).shape
     (2, 3)
     """
-    return made(random.normal(sizes("randn", size), _float("randn", dtype), generator), requires_grad, device)
+    numbers = random.normal(sizes("randn", shape, size), _float("randn", dtype), generator)
+    return made(numbers, requires_grad, device)
 
 
-def rand_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def rand_like(x: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """`rand` in the shape and dtype of `x`.
 
     >>> import tinytorch as tt
     >>> tt.rand_like(tt.zeros(2, 3)).shape
     (2, 3)
     """
-    return rand(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+    dtype = x.dtype if dtype is None else dtype
+    return rand(x.shape, dtype=dtype, requires_grad=requires_grad, device=device)
 
 
-def randn_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def randn_like(x: Tensor, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """`randn` in the shape and dtype of `x`.
 
     >>> import tinytorch as tt
     >>> tt.randn_like(tt.zeros(2, 3)).shape
     (2, 3)
     """
-    return randn(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+    dtype = x.dtype if dtype is None else dtype
+    return randn(x.shape, dtype=dtype, requires_grad=requires_grad, device=device)
 
 
 def normal(mean: float, std: float, size: Any, generator: Generator | None = None) -> Tensor:
@@ -89,7 +95,7 @@ def normal(mean: float, std: float, size: Any, generator: Generator | None = Non
 
 
 def randint(
-    low: int,
+    low: Any = None,
     high: Any = None,
     size: Any = None,
     generator: Generator | None = None,
@@ -104,6 +110,8 @@ def randint(
     """
     if size is None:
         low, high, size = 0, low, high
+    elif low is None or high is None:
+        low, high = 0, low if high is None else high
     if size is None or isinstance(size, (int, np.integer)):
         raise TypeError(f"randint: expected a shape such as (3,), got {size!r}")
     if high <= low:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinytorch import ops
 from tinytorch.autograd import graph, registry
-from tinytorch.autograd.modes import modes
+from tinytorch.autograd.modes import modes, set_grad_enabled
 from tinytorch.autograd.registry import Node, call_site, new_tensor
 from tinytorch.tensor_methods import TensorMethods
 
+_TIES = ("_counter", "_base", "_seen", "_taken", "_hooks")  # to views and to the graph: a copy has its own
+_KEEP = -1  # the hook of `retain_grad`, which stays the last
 _hook_keys = itertools.count()
-_WRITABLE_VIEWS = ("slice", "reshape", "permute")  # through which a recorded change can reach the base
 # The last array that left a graph through `.data` or `.numpy()`, weakly, and how: see `_origin_of`.
 _last_data_read: tuple[Any, tuple[str, str]] | None = None
 
@@ -65,7 +66,12 @@ class Tensor(TensorMethods):
                 f"Tensor: expected numbers or booleans, got {type(data).__name__} that NumPy reads as dtype "
                 f"'{array.dtype}'. Nested lists must have rows of equal length."
             )
-        if array.dtype == np.float16:
+        if array.dtype.kind == "f" and array.dtype.itemsize != 4 and array.dtype.itemsize != 8:
+            if array.dtype != np.float16:
+                raise TypeError(
+                    f"Tensor: expected float32 or float64, got dtype {array.dtype}. Convert it with "
+                    ".astype(np.float64) first."
+                )
             array = array.astype(np.float32)
         self._data = array
         if isinstance(data, np.ndarray):
@@ -161,6 +167,26 @@ class Tensor(TensorMethods):
             text += ", requires_grad=True"
         return f"tensor({text})"
 
+    def __format__(self, spec: str) -> str:
+        if not self._data.ndim:
+            return format(self.item(), spec)
+        if spec:
+            raise TypeError(
+                f"format: expected a 0-d tensor for the format {spec!r}, got shape {self.shape}. Use .item()."
+            )
+        return repr(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self._node is not None:
+            raise RuntimeError(
+                f"deepcopy: expected a leaf, got {self._name()}, whose whole graph would be copied. "
+                "Copy a .detach() of it."
+            )
+        twin = memo[id(self)] = object.__new__(type(self))
+        own = {key: value for key, value in self.__dict__.items() if key not in _TIES}
+        twin.__dict__.update(copy.deepcopy(own, memo))
+        return twin
+
     # --- in and out -------------------------------------------------------------------------------------
 
     def item(self) -> float | int | bool:
@@ -216,41 +242,64 @@ class Tensor(TensorMethods):
     # --- gradients --------------------------------------------------------------------------------------
 
     def backward(
-        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
     ) -> None:
         """Add d(self)/d(leaf), times `gradient`, to `.grad` of every leaf that requires one.
 
         gradient: of the same shape; may be left out for a tensor with one element.
         retain_graph: keep the saved arrays, so that backward can run again (default: create_graph).
         create_graph: record the backward pass itself, for higher derivatives.
+        inputs: only to `.grad` of these, which may be results of operations too.
         Raises RuntimeError, which says where the graph was cut, when no parameter can be reached.
         """
-        graph.backward(
+        if inputs is not None:
+            inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+            if not inputs:
+                raise RuntimeError("backward(): expected at least one tensor in inputs, got none")
+        found = graph.backward(
             [self],
             [seed_gradient(self, gradient, "backward()")],
             retain_graph=create_graph if retain_graph is None else retain_graph,
             create_graph=create_graph,
+            inputs=inputs,
         )
+        if inputs is not None and found is not None:
+            for tensor, gradient in zip(inputs, found, strict=True):
+                if gradient is not None:
+                    tensor._add_gradient(gradient, create_graph)
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+    def _add_gradient(self, gradient: Tensor, recorded: bool) -> None:
+        """Add to `.grad`, in memory of its own."""
+        with set_grad_enabled(recorded):
+            self.grad = gradient.clone() if self.grad is None else self.grad + gradient
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Call `hook(gradient)` when this tensor's gradient is known; what it returns replaces it.
 
-        Returns a function that removes the hook.
+        Returns what takes the hook off again, by `.remove()` or by a call.
         """
         if not self.requires_grad:
             raise RuntimeError("register_hook: expected a tensor that requires a gradient, got one without")
+        return self._add_hook(next(_hook_keys), hook)
+
+    def _add_hook(self, key: int, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         owner: Any = self if self._node is None else self._node
         attribute = "_hooks" if self._node is None else "hooks"
         hooks = getattr(owner, attribute)
         if hooks is None:
             hooks = {}
             setattr(owner, attribute, hooks)
-        key = next(_hook_keys)
         hooks[key] = hook
-        return lambda: hooks.pop(key, None) and None
+        if _KEEP in hooks:
+            hooks[_KEEP] = hooks.pop(_KEEP)
+        return HookHandle(hooks, key)
 
     def retain_grad(self) -> None:
-        """Keep this tensor's gradient in `.grad` although it is the result of an operation."""
+        """Keep this tensor's gradient, as it is after all hooks, in `.grad` of the result of an operation."""
         if not self.requires_grad:
             raise RuntimeError("retain_grad: expected a tensor that requires a gradient, got one without")
         if self._node is not None:
@@ -259,98 +308,25 @@ class Tensor(TensorMethods):
             def keep(gradient: Tensor) -> None:
                 tensor = me()
                 if tensor is not None:
-                    tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
+                    tensor._add_gradient(gradient, modes.grad)
 
-            self.register_hook(keep)
-
-    # --- in place ---------------------------------------------------------------------------------------
-
-    def _bump(self) -> None:
-        if self._counter is None:
-            self._counter = [0, 0]
-        self._counter[0] += 1
-
-    def _become(self, result: Tensor, name: str) -> Tensor:
-        """Take over the values and the history of `result`: every in-place operation ends here."""
-        if result._data.shape != self._data.shape:
-            raise RuntimeError(
-                f"{name}: expected a result of this tensor's shape {self.shape}, got {result.shape}. "
-                "In-place operations cannot broadcast the tensor they change."
-            )
-        if not np.can_cast(result._data.dtype, self._data.dtype, "same_kind"):
-            raise RuntimeError(
-                f"{name}: a result of dtype {result.dtype} cannot be stored in one of dtype {self.dtype}."
-                " Convert one of them, or use the out-of-place operation."
-            )
-        node = result._node if modes.grad else None
-        self._check_in_place(name, recorded=node is not None)
-        if node is not None and node.saved:
-            self._leave_old_values(node.saved)
-        if node is not None and self._taken is not None:
-            return self._change_source(result, name)
-        self._write(lambda data: np.copyto(data, result._data, casting="same_kind"))
-        if node is not None:
-            self._node, self.requires_grad = node, True
-            assert self._counter is not None  # _write has counted
-            self._counter[1] += 1
-        return self
-
-    def _change_source(self, result: Tensor, name: str) -> Tensor:
-        """A recorded change of `x[index]` is a change of x, of which this tensor is then the view again."""
-        assert self._taken is not None
-        source, op, params = self._taken
-        if op.name == "slice":
-            source[params["index"]] = result
-        elif op.name == "reshape":
-            source._become(result.reshape(source.shape), name)
-        else:
-            back = np.argsort([d % source.ndim for d in params["dims"]])
-            source._become(result.permute(*back.tolist()), name)
-        again = op(source, **params)
-        self._node, self.requires_grad, self._seen = again._node, True, again._seen
-        return self
-
-    def _leave_old_values(self, saved: dict[int, tuple[Any, int]]) -> None:
-        """Where an operation saved this tensor, put a copy: the tensor is about to become its result."""
-        for position, (tensor, _) in saved.items():
-            if tensor is self:
-                old = new_tensor(self._data.copy())
-                old.requires_grad, old._node = self.requires_grad, self._node
-                saved[position] = (old, 0)
-
-    def _write(self, change: Callable[[np.ndarray], None]) -> None:
-        if not self._data.flags.writeable:
-            self._data = self._data.copy()
-        change(self._data)
-        self._bump()
-
-    def _check_in_place(self, name: str, recorded: bool) -> None:
-        if modes.grad and self.requires_grad and self._node is None:
-            raise RuntimeError(
-                f"{name}: a leaf that requires a gradient cannot be changed in place while gradients are "
-                "recorded. Do it inside `with no_grad():`, or use the out-of-place operation."
-            )
-        if recorded and self._taken is not None and self._taken[1].name not in _WRITABLE_VIEWS:
-            raise RuntimeError(
-                f"{name}: this tensor is a view made by '{self._taken[1].name}', and the graph cannot record "
-                "a change to its base through it. Change the base, or slices of it: base[index] += ..."
-            )
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        index = ops.index.normalize_index(index)
-        if modes.grad and (self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
-            self._check_in_place("x[index] = value", recorded=True)
-            self._become(ops.index_put(self, value, index=index), "x[index] = value")
-            return
-        array = value._data if isinstance(value, Tensor) else value
-        self._write(lambda data: data.__setitem__(index, array))
-
-    @property
-    def _version(self) -> int:
-        return 0 if self._counter is None else self._counter[0]
+            self._add_hook(_KEEP, keep)
 
 
 registry.set_tensor_class(Tensor)
+
+
+class HookHandle:
+    """Takes a hook off again: by `.remove()`, or by a call."""
+
+    def __init__(self, hooks: dict[int, Callable], key: int):
+        self._hooks, self._key = hooks, key
+
+    def remove(self) -> None:
+        """Take the hook off; nothing happens the second time."""
+        self._hooks.pop(self._key, None)
+
+    __call__ = remove
 
 
 def _remember_read(array: np.ndarray, cut: tuple[str, str]) -> None:

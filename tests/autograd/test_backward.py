@@ -237,3 +237,33 @@ def test_threads_walk_their_own_graphs():
     for thread in threads:
         thread.join()
     assert [x.grad.item() for x in leaves] == [100.0 * i for i in range(4)]
+
+
+def test_backward_to_some_inputs_only():
+    x, w = tt.tensor([1.0, 2.0], requires_grad=True), tt.tensor([3.0, 4.0], requires_grad=True)
+    y = x * w
+    y.sum().backward(inputs=[w, y], retain_graph=True)
+    assert x.grad is None
+    assert w.grad.tolist() == [1.0, 2.0]
+    assert y.grad.tolist() == [1.0, 1.0]
+    y.sum().backward(inputs=w)
+    assert w.grad.tolist() == [2.0, 4.0]
+
+
+def test_backward_to_inputs_gives_each_its_own_memory():
+    a, b = tt.tensor([1.0], requires_grad=True), tt.tensor([1.0], requires_grad=True)
+    seed = tt.ones(1)
+    (a + b).backward(seed, inputs=[a, b])
+    a.grad._data *= 5.0
+    assert b.grad.tolist() == seed.tolist() == [1.0]
+
+
+def test_backward_to_no_inputs_is_refused():
+    with pytest.raises(RuntimeError, match=r"backward\(\): expected at least one tensor in inputs, got none"):
+        tt.ones(1, requires_grad=True).sum().backward(inputs=[])
+
+
+def test_the_gradient_of_a_power_of_integers():
+    p = tt.tensor([1.5, 2.0, 3.0], requires_grad=True)
+    (tt.tensor([0, 2, 1]) ** p).sum().backward()
+    np.testing.assert_allclose(p.grad.numpy(), [0.0, 4.0 * np.log(2.0), 0.0], rtol=1e-6)

@@ -55,6 +55,14 @@ def test_a_removed_hook_is_silent():
     assert seen == [1]
 
 
+def test_a_hook_is_removed_by_its_handle():
+    x, seen = leaf(1.0), []
+    handle = x.register_hook(lambda g: seen.append(1))
+    handle.remove()
+    x.sum().backward()
+    assert seen == []
+
+
 def test_a_gradient_kept_by_a_hook_is_not_the_leafs_own():
     x, kept = leaf(1.0, 2.0), []
     x.register_hook(lambda g: kept.append(g))
@@ -83,3 +91,35 @@ def test_retain_grad_keeps_the_gradient_of_a_result():
     assert x.grad.tolist() == [18.0, 36.0]
     with pytest.raises(RuntimeError, match="retain_grad: expected a tensor that requires a gradient"):
         tt.Tensor(np.ones(2)).retain_grad()
+
+
+def test_a_retained_gradient_has_its_own_memory():
+    x, seed = leaf(1.0, 2.0), tt.ones(2, dtype=tt.float64)
+    y = x * 3.0
+    z = y + 1.0
+    y.retain_grad()
+    z.retain_grad()
+    z.backward(seed)
+    z.grad._data *= 100.0
+    assert seed.tolist() == y.grad.tolist() == [1.0, 1.0]
+    assert x.grad.tolist() == [3.0, 3.0]
+
+
+def test_a_retained_gradient_is_what_the_other_hooks_left():
+    x = leaf(1.0)
+    y = x * 3.0
+    y.register_hook(lambda g: g + 1.0)
+    y.retain_grad()
+    y.register_hook(lambda g: g * 10.0)
+    y.sum().backward()
+    assert y.grad.tolist() == [20.0]
+
+
+def test_a_gradient_retained_twice_counts_once():
+    y = leaf(1.0) * 3.0
+    y.retain_grad()
+    y.retain_grad()
+    y.sum().backward(retain_graph=True)
+    assert y.grad.tolist() == [1.0]
+    y.sum().backward()
+    assert y.grad.tolist() == [2.0]

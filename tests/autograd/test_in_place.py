@@ -141,6 +141,76 @@ def test_a_recorded_change_through_repeated_memory_is_refused():
         stretched += 1.0
 
 
+def test_an_unrecorded_change_through_repeated_memory_is_refused():
+    x = tt.zeros(1)
+    for change in (lambda y: y.add_(1.0), lambda y: y.fill_(1.0), lambda y: y.__setitem__(0, 1.0)):
+        for stretched in (x.expand(3), x.expand(3).detach(), x.expand(2, 1)[0]):
+            with pytest.raises(RuntimeError, match=r"a view made by expand.*Change a \.clone\(\)"):
+                change(stretched)
+    assert x.tolist() == [0.0]
+
+
+def test_a_read_only_array_is_copied_before_a_change():
+    array = np.zeros(2)
+    array.flags.writeable = False
+    x = tt.Tensor(array)
+    x.add_(1.0)
+    assert x.tolist() == [1.0, 1.0]
+
+
+def test_a_change_of_shape_in_place():
+    x = tt.arange(3)
+    assert x.unsqueeze_(1) is x
+    assert x.shape == (3, 1)
+    assert x.squeeze_().add_(1).tolist() == [1, 2, 3]
+    w = leaf(1.0)
+    with pytest.raises(RuntimeError, match="unsqueeze_: a leaf that requires a gradient cannot be changed"):
+        w.unsqueeze_(0)
+    with tt.no_grad():
+        w.unsqueeze_(0)
+    assert w.shape == (1, 1)
+    assert w.requires_grad
+
+
+def test_a_tensor_saved_in_another_shape_is_refused():
+    y = leaf(1.0, 2.0) * 1.0
+    loss = (y * y).sum()
+    y.unsqueeze_(0)
+    with pytest.raises(RuntimeError, match="changed in place after the operation used it"):
+        loss.backward()
+
+
+def test_a_recorded_change_through_a_reshaped_view_reaches_the_base():
+    x, w = leaf(1.0, 2.0), leaf(5.0)
+    y = x * 1.0
+    row = y[1:]
+    row.unsqueeze_(0).mul_(w)
+    assert y.tolist() == [1.0, 10.0]
+    (y * y).sum().backward()
+    assert w.grad.tolist() == [40.0]
+    assert x.grad.tolist() == [2.0, 100.0]
+
+
+def test_a_view_from_before_a_change_of_shape_is_refused():
+    y = leaf(1.0, 2.0) * 1.0
+    view = y[:1]
+    y.unsqueeze_(1)
+    with pytest.raises(
+        RuntimeError, match=r"mul_: this view, of shape \(1,\), was taken before its base got"
+    ):
+        view.mul_(leaf(2.0))
+
+
+def test_logic_in_place():
+    x = tt.tensor([True, False, True])
+    same = x
+    x &= tt.tensor([True, True, False])
+    x |= tt.tensor([False, True, False])
+    x ^= tt.tensor([True, True, False])
+    assert x is same
+    assert x.tolist() == [False, False, False]
+
+
 def test_a_recorded_change_through_a_view_of_a_leaf_is_refused():
     x = leaf(1.0, 2.0)
     with pytest.raises(RuntimeError, match="a leaf that requires a gradient cannot be changed in place"):

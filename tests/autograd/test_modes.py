@@ -42,6 +42,70 @@ def test_no_grad_decorates_a_function():
     assert recorded()
 
 
+def test_modes_decorate_without_being_called():
+    @tt.no_grad
+    def silent() -> bool:
+        return recorded()
+
+    @tt.inference_mode
+    def inferred() -> bool:
+        return recorded()
+
+    @tt.enable_grad
+    def loud() -> bool:
+        return recorded()
+
+    assert not silent()
+    assert not inferred()
+    with tt.no_grad():
+        assert loud()
+    assert recorded()
+
+
+def test_inference_mode_is_no_grad():
+    with tt.inference_mode():
+        assert not recorded()
+        with tt.inference_mode(False):
+            assert recorded()
+    assert tt.inference_mode()(recorded)() is False
+
+
+def test_a_decorated_generator_has_the_mode_while_it_runs():
+    @tt.no_grad()
+    def batches():
+        got = yield recorded()
+        yield got, recorded()
+        return 7
+
+    def outer():
+        seen.append((yield from batches()))
+
+    seen: list[int] = []
+    items = outer()
+    assert next(items) is False
+    assert recorded()
+    assert items.send("sent") == ("sent", False)
+    assert recorded()
+    assert list(items) == []
+    assert seen == [7]
+
+
+def test_a_decorated_generator_is_closed_with_its_caller():
+    closed = []
+
+    @tt.no_grad()
+    def batches():
+        try:
+            yield 1
+        finally:
+            closed.append(True)
+
+    items = batches()
+    next(items)
+    items.close()
+    assert closed == [True]
+
+
 def test_one_block_object_can_be_entered_twice():
     off = tt.no_grad()
     with off, off:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 
 class _Modes(threading.local):
@@ -35,8 +38,35 @@ class _Recording(contextlib.ContextDecorator):
     def _recreate_cm(self) -> _Recording:
         return _Recording(self._enabled)  # a decorated function may run in several threads at once
 
+    def __call__(self, func: Callable) -> Callable:
+        """Decorate `func`; a generator has the mode while it runs, and its caller's between its items."""
+        if not inspect.isgeneratorfunction(func):
+            return super().__call__(func)
 
-class no_grad(_Recording):
+        @functools.wraps(func)
+        def generate(*args: Any, **kwargs: Any) -> Any:
+            with contextlib.closing(func(*args, **kwargs)) as items:
+                sent = None
+                while True:
+                    with self._recreate_cm():
+                        try:
+                            item = items.send(sent)
+                        except StopIteration as end:
+                            return end.value
+                    sent = yield item
+
+        return generate
+
+
+class _OfItself(_Recording):
+    """A mode that may decorate without being called: `@no_grad` for `@no_grad()`."""
+
+    def __new__(cls, func: Callable | None = None) -> Any:
+        """A mode, or `func` decorated with it."""
+        return super().__new__(cls) if func is None else cls()(func)
+
+
+class no_grad(_OfItself):
     """Compute without recording a graph: for evaluation, and for updating parameters by hand.
 
     >>> import tinytorch as tt
@@ -50,11 +80,22 @@ class no_grad(_Recording):
         super().__init__(False)
 
 
-class enable_grad(_Recording):
+class enable_grad(_OfItself):
     """Record a graph again inside a `no_grad` block."""
 
     def __init__(self) -> None:
         super().__init__(True)
+
+
+class inference_mode(_Recording):
+    """`no_grad` by the name of its faster twin in PyTorch; `inference_mode(False)` records a graph."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        """A mode, or the decorated function where it stands in the place of `mode`."""
+        return cls()(mode) if callable(mode) else super().__new__(cls)
+
+    def __init__(self, mode: bool = True):
+        super().__init__(not mode)
 
 
 class set_grad_enabled(_Recording):

@@ -35,6 +35,9 @@ import numpy as np
 from tinytorch.autograd.modes import modes
 
 _order = itertools.count(1)
+# Names that PyTorch or NumPy has for a parameter of ours, and PyTorch's for the first two tensors.
+_OTHER_NAMES = {"axis": "dim", "keepdims": "keepdim", "unbiased": "correction"}
+_TENSOR_NAMES = {"input": 0, "other": 1, "exponent": 1}
 REGISTRY: dict[str, Op] = {}
 observers: list[Callable[[Op, Sequence[Any], dict, Any], None]] = []  # called after every operation
 
@@ -90,7 +93,8 @@ class Op:
     def __post_init__(self) -> None:
         parameters = inspect.signature(self.forward).parameters.values()
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.arity = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
+        self.tensors = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+        self.arity = len(self.tensors)
         named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         self.parameters = tuple(p.name for p in named)
         self.known = frozenset(self.parameters)
@@ -108,7 +112,7 @@ class Op:
         return rule
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        """Carry out the operation on tensors, numbers or arrays; parameters may be given by position."""
+        """Carry out the operation on tensors, numbers or arrays; all may be given by position or by name."""
         if modes.arrays:
             return self.forward(*args, **params)
         if len(args) > self.arity and not self.variadic:
@@ -119,20 +123,28 @@ class Op:
             args = args[: self.arity]
         for name in params:
             if name not in self.known:
-                params = self._by_our_names(params)
+                args, params = self._by_name(args, params)
                 break
         return apply(self, as_tensors(self, args), params)
 
-    def _by_our_names(self, params: dict[str, Any]) -> dict[str, Any]:
-        """`params` with NumPy's `axis` and `keepdims` spelled as PyTorch's `dim` and `keepdim`."""
-        renamed = {
-            {"axis": "dim", "keepdims": "keepdim"}.get(name, name): value for name, value in params.items()
-        }
-        for name in renamed:
-            if name not in self.known:
+    def _by_name(self, args: tuple, named: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        """`args` with the tensors given by name in their places, and the parameters under our own names."""
+        tensors, params = dict(enumerate(args)), {}
+        for name, value in named.items():
+            place = self.tensors.index(name) if name in self.tensors else _TENSOR_NAMES.get(name)
+            if name in self.known or _OTHER_NAMES.get(name) in self.known:
+                params[_OTHER_NAMES.get(name, name)] = value
+            elif place is None or place >= self.arity:
                 expected = ", ".join(self.parameters) or "no other"
                 raise TypeError(f"{self.name}: unexpected argument {name!r}; expected {expected}")
-        return renamed
+            elif place in tensors:
+                raise TypeError(f"{self.name}: argument {name!r} was given twice, by position and by name")
+            else:
+                tensors[place] = value
+        for place in range(len(tensors)):
+            if place not in tensors:
+                raise TypeError(f"{self.name}: expected the tensor {self.tensors[place]!r}, which is missing")
+        return tuple(tensors[place] for place in range(len(tensors))), params
 
     def flops_and_bytes(
         self, arrays: Sequence[Any], params: dict[str, Any], out: np.ndarray
@@ -298,13 +310,22 @@ def as_tensors(op: Op, args: Sequence[Any]) -> Sequence[Any]:
 
 
 def _as_array(value: Any, like: np.dtype | None) -> np.ndarray:
-    if isinstance(value, (np.ndarray, np.generic)):
-        return np.asarray(value)
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, np.generic):
+        if like is None:
+            return np.asarray(value)
+        value = value.item()  # next to a tensor it is a number like any other
     if like is not None and isinstance(value, bool):
         return np.asarray(value, like if like.kind == "f" else np.bool_)
     if like is not None and isinstance(value, (int, float) if like.kind == "f" else int):
-        return np.asarray(value, like if like.kind in "fiu" else None)
+        try:
+            return np.asarray(value, like if like.kind in "fiu" else None)
+        except OverflowError:  # it stays int64 where that is wide enough: `promote` wraps it, `<` compares it
+            pass
     array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"expected a tensor or numbers, got {value!r}, which NumPy reads as {array.dtype}")
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 

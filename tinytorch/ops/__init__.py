@@ -7,8 +7,6 @@ from tinytorch.ops.arithmetic import (
     add,
     div,
     floor_divide,
-    maximum,
-    minimum,
     mul,
     neg,
     pow,
@@ -29,6 +27,7 @@ from tinytorch.ops.compare import (
     ne,
 )  # fmt: skip
 from tinytorch.ops.conv import conv1d, conv2d, conv_transpose2d
+from tinytorch.ops.counts import bincount, unique
 from tinytorch.ops.dropout import dropout
 from tinytorch.ops.einsum import einsum
 from tinytorch.ops.elementary import (
@@ -45,14 +44,30 @@ from tinytorch.ops.elementary import (
     isnan,
     log,
     log1p,
+    log2,
+    log10,
     reciprocal,
     round,
+    rsqrt,
     sign,
     sin,
     sqrt,
     square,
 )  # fmt: skip
-from tinytorch.ops.extreme import amax, amin, argmax, argmin, argsort, max, min, sort, topk
+from tinytorch.ops.extreme import (
+    amax,
+    amin,
+    argmax,
+    argmin,
+    argsort,
+    max,
+    maximum,
+    median,
+    min,
+    minimum,
+    sort,
+    topk,
+)  # fmt: skip
 from tinytorch.ops.gather import (
     embedding,
     gather,
@@ -61,11 +76,12 @@ from tinytorch.ops.gather import (
     scatter_add,
     take_along_dim,
 )  # fmt: skip
-from tinytorch.ops.index import getitem, index_put, nonzero
+from tinytorch.ops.index import getitem, index_add, index_put, masked_select, nonzero
 from tinytorch.ops.join import (
     cat,
     chunk,
     flip,
+    hstack,
     narrow,
     pad,
     repeat,
@@ -75,6 +91,7 @@ from tinytorch.ops.join import (
     stack,
     tile,
     unbind,
+    vstack,
 )  # fmt: skip
 from tinytorch.ops.loss_binary import bce_with_logits, binary_cross_entropy
 from tinytorch.ops.loss_classes import cross_entropy, nll_loss
@@ -91,21 +108,33 @@ from tinytorch.ops.matmul import (
     mm,
     outer,
 )  # fmt: skip
-from tinytorch.ops.moments import euclidean_norm, logsumexp, norm, std, var
+from tinytorch.ops.moments import logsumexp, std, var
+from tinytorch.ops.norm import batch_norm, group_norm, layer_norm, rms_norm
+from tinytorch.ops.pool import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+)  # fmt: skip
 from tinytorch.ops.rectifier import elu, leaky_relu, relu, relu_grad, softplus
-from tinytorch.ops.reduce import all, any, cumsum, mean, prod, sum, sum_to  # fmt: skip
-from tinytorch.ops.select import clip, masked_fill, tril, triu, where
+from tinytorch.ops.reduce import all, any, cumsum, mean, prod, sum, sum_to, trace
+from tinytorch.ops.select import clip, masked_fill, nan_to_num, tril, triu, where
 from tinytorch.ops.shape import (
     broadcast_to,
+    diag,
     diagonal,
     expand,
     flatten,
     movedim,
+    numel,
     permute,
     reshape,
     squeeze,
+    t,
     transpose,
     unflatten,
     unsqueeze,
 )  # fmt: skip
 from tinytorch.ops.softmax import log_softmax, softmax
+from tinytorch.ops.vector_norm import euclidean_norm, norm

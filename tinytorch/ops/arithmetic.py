@@ -21,9 +21,19 @@ from tinytorch.ops.common import (
 )
 
 
-@op(cost=count, samples=pairs, refuses=clash("add"), reference=np.add, oracle=lambda t, a, b: a + b)
-def add(a: Array, b: Array, /) -> Array:
-    """`a + b`.
+def _scaled_pairs(s: Any) -> list[Sample]:
+    return [*pairs(s), Sample(s(3, 4), s(4), alpha=0.5), Sample(np.array([1, 2]), np.array(3), alpha=2)]
+
+
+@op(
+    cost=count,
+    samples=_scaled_pairs,
+    refuses=clash("add"),
+    reference=lambda a, b, alpha=1: np.add(a, alpha * b),
+    oracle=lambda t, a, b, alpha=1: t.add(a, b, alpha=alpha),
+)
+def add(a: Array, b: Array, /, alpha: float = 1) -> Array:
+    """`a + alpha * b`.
 
     >>> import tinytorch as tt
     >>> tt.add(tt.ones(2, 1), tt.tensor([1.0, 2.0]))
@@ -33,17 +43,29 @@ def add(a: Array, b: Array, /) -> Array:
     a, b = promote(a, b)
     if a.shape != b.shape:
         check_broadcast("add", a, b)
-    return kernels.add(a, b)
+    return kernels.add(a, b if alpha == 1 else _scaled("add", b, alpha))
+
+
+def _scaled(name: str, b: Array, alpha: float) -> Array:
+    if isinstance(alpha, float) and b.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a whole alpha for tensors of dtype {b.dtype}, got {alpha}")
+    return kernels.multiply(b, np.asarray(alpha, b.dtype))
 
 
 @add.gradient
 def _(ctx: Node, g: Any) -> Any:
-    return g, g
+    return g, g * ctx.params["alpha"] if ctx.params else g
 
 
-@op(cost=count, samples=pairs, refuses=clash("sub"), reference=np.subtract, oracle=lambda t, a, b: a - b)
-def sub(a: Array, b: Array, /) -> Array:
-    """`a - b`.
+@op(
+    cost=count,
+    samples=_scaled_pairs,
+    refuses=clash("sub"),
+    reference=lambda a, b, alpha=1: np.subtract(a, alpha * b),
+    oracle=lambda t, a, b, alpha=1: t.sub(a, b, alpha=alpha),
+)
+def sub(a: Array, b: Array, /, alpha: float = 1) -> Array:
+    """`a - alpha * b`.
 
     >>> import tinytorch as tt
     >>> tt.sub(tt.tensor([3.0, 2.0]), 1.0)
@@ -56,12 +78,12 @@ def sub(a: Array, b: Array, /) -> Array:
         raise TypeError(
             "sub: booleans cannot be subtracted. Use != for exclusive or, or convert with .int() first."
         )
-    return kernels.subtract(a, b)
+    return kernels.subtract(a, b if alpha == 1 else _scaled("sub", b, alpha))
 
 
 @sub.gradient
 def _(ctx: Node, g: Any) -> Any:
-    return g, -g if ctx.needs[1] else None
+    return g, (g * -ctx.params["alpha"] if ctx.params else -g) if ctx.needs[1] else None
 
 
 @op(
@@ -91,32 +113,65 @@ def _(ctx: Node, g: Any) -> Any:
 
 
 def _quotients(s: Any) -> list[Sample]:
-    return [Sample(p.args[0], s(*p.args[1].shape, low=0.5, high=2.0)) for p in pairs(s)]
+    whole = np.array([7, -7, 6]), np.array(2)
+    return [
+        *(Sample(p.args[0], s(*p.args[1].shape, low=0.5, high=2.0)) for p in pairs(s)),
+        *(Sample(*p.args, rounding_mode=mode) for mode in ("floor", "trunc") for p in _steps(s)),
+        *(Sample(*whole, rounding_mode=mode) for mode in ("floor", "trunc")),
+    ]
+
+
+_ROUNDING = {None: np.asarray, "floor": np.floor, "trunc": np.trunc}
 
 
 @op(
     saves=(0, 1),
     cost=count,
     samples=_quotients,
-    refuses=clash("div"),
-    reference=np.divide,
-    oracle=lambda t, a, b: a / b,
+    refuses=lambda s: [
+        *clash("div")(s),
+        Refusal((s(3), s(3)), {"rounding_mode": "up"}, ValueError, "div: expected rounding_mode .* got 'up'"),
+        Refusal(
+            (np.array([1]), np.array([0])), {"rounding_mode": "trunc"}, ZeroDivisionError, "div: .* by 0"
+        ),
+    ],
+    reference=lambda a, b, rounding_mode=None: _ROUNDING[rounding_mode](np.divide(a, b)).astype(
+        np.result_type(a, b) if rounding_mode else None
+    ),
+    oracle=lambda t, a, b, rounding_mode=None: t.div(a, b, rounding_mode=rounding_mode),
 )
-def div(a: Array, b: Array, /) -> Array:
+def div(a: Array, b: Array, /, rounding_mode: str | None = None) -> Array:
     """`a / b`; integers are divided as float32. Division by 0 gives inf or NaN.
+
+    rounding_mode: "floor" is `a // b`, "trunc" rounds towards 0. Integers stay so, and the gradient is zero.
 
     >>> import tinytorch as tt
     >>> tt.div(tt.tensor([1, 2]), 4)
     tensor([0.25, 0.5 ])
     """
+    if rounding_mode is not None:
+        return _rounded_quotient(a, b, rounding_mode)
     a, b = promote(a, b)
     if a.shape != b.shape:
         check_broadcast("div", a, b)
     return kernels.divide(as_float(a), as_float(b))
 
 
+def _rounded_quotient(a: Array, b: Array, rounding_mode: str) -> Array:
+    if rounding_mode not in ("floor", "trunc"):
+        raise ValueError(f"div: expected rounding_mode None, 'floor' or 'trunc', got {rounding_mode!r}")
+    a, b = _check_divisor("div", a, b)
+    with np.errstate(all="ignore"):
+        if rounding_mode == "trunc" and a.dtype.kind == "f":
+            return np.asarray(np.trunc(a / b))
+        whole = np.asarray(np.floor_divide(a, b))
+        return whole if rounding_mode == "floor" else whole + ((whole < 0) & (whole * b != a))
+
+
 @div.gradient
 def _(ctx: Node, g: Any) -> Any:
+    if ctx.params.get("rounding_mode") is not None:
+        return tuple(zeros_like_argument(ctx, i) if ctx.needs[i] else None for i in range(2))
     over = g / ctx[1]
     return over, -over * ctx[0] / ctx[1] if ctx.needs[1] else None
 
@@ -250,6 +305,8 @@ def pow(a: Array, b: Array, /) -> Array:
 @pow.gradient
 def _(ctx: Node, g: Any) -> Any:
     a, b = ctx[0], ctx[1]
+    if a._data.dtype.kind != "f":  # integers have no power below 0, and their logarithm is float32
+        a = a.to(ctx.dtype)
     to_a = to_b = None
     if ctx.needs[0]:
         if not ctx.needs[1] and b.ndim == 0:
@@ -304,71 +361,3 @@ def abs(x: Array, /) -> Array:
 @abs.gradient
 def _(ctx: Node, g: Any) -> Any:
     return g * new_tensor(kernels.sign(ctx[0]._data))
-
-
-def _extremes(s: Any) -> list[Sample]:
-    ties = np.array([1.0, 2.0, 3.0], s.dtype), np.array([1.0, 3.0, 2.0], s.dtype)
-    return [*pairs(s), Sample(*ties, smooth=False)]
-
-
-@op(
-    saves=(0, 1),
-    cost=count,
-    samples=_extremes,
-    refuses=clash("maximum"),
-    reference=np.maximum,
-    oracle=lambda t, a, b: t.maximum(a, b),
-)
-def maximum(a: Array, b: Array, /) -> Array:
-    """The larger of `a` and `b`, NaN where either is; a tie shares its gradient equally.
-
-    >>> import tinytorch as tt
-    >>> tt.maximum(tt.tensor([1.0, 5.0]), tt.tensor([3.0, 2.0]))
-    tensor([3., 5.])
-    """
-    a, b = promote(a, b)
-    if a.shape != b.shape:
-        check_broadcast("maximum", a, b)
-    return kernels.maximum(a, b)
-
-
-@maximum.gradient
-def _(ctx: Node, g: Any) -> Any:
-    a, b = ctx[0]._data, ctx[1]._data
-    return _share(ctx, g, (a > b) + 0.5 * (a == b))
-
-
-@op(
-    saves=(0, 1),
-    cost=count,
-    samples=_extremes,
-    refuses=clash("minimum"),
-    reference=np.minimum,
-    oracle=lambda t, a, b: t.minimum(a, b),
-)
-def minimum(a: Array, b: Array, /) -> Array:
-    """The smaller of `a` and `b`, NaN where either is; a tie shares its gradient equally.
-
-    >>> import tinytorch as tt
-    >>> tt.minimum(tt.tensor([1.0, 5.0]), tt.tensor([3.0, 2.0]))
-    tensor([1., 2.])
-    """
-    a, b = promote(a, b)
-    if a.shape != b.shape:
-        check_broadcast("minimum", a, b)
-    return kernels.minimum(a, b)
-
-
-@minimum.gradient
-def _(ctx: Node, g: Any) -> Any:
-    a, b = ctx[0]._data, ctx[1]._data
-    return _share(ctx, g, (a < b) + 0.5 * (a == b))
-
-
-def _share(ctx: Node, g: Any, to_a: Array) -> Any:
-    """Gradients of (a, b): all to the one that won, half to each at a tie."""
-    to_a = np.asarray(to_a, ctx.dtype)
-    return (
-        g * new_tensor(to_a) if ctx.needs[0] else None,
-        g * new_tensor(np.asarray(1 - to_a)) if ctx.needs[1] else None,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,27 @@ def promote(a: Array, b: Array) -> tuple[Array, Array]:
     return a.astype(dtype, copy=False), b.astype(dtype, copy=False)
 
 
+def common_dtype(arrays: Sequence[Array]) -> np.dtype:
+    """The dtype in which arrays meet by the same rule, where the number of dimensions does not count."""
+    floats = [a.dtype for a in arrays if a.dtype.kind == "f"]
+    return np.result_type(*(floats or [a.dtype for a in arrays]))
+
+
 def _category(x: Array) -> str:
     return "i" if x.dtype.kind == "u" else x.dtype.kind
+
+
+def element(name: str, value: Any, dtype: np.dtype) -> Any:
+    """The number `value` as `dtype` stores it: integers drop its fraction, unsigned ones wrap below 0."""
+    if dtype.kind not in "iu":
+        return value
+    info = np.iinfo(dtype)
+    least = info.min if dtype.kind == "i" else -info.max
+    if not least <= value <= info.max:  # nor is NaN
+        raise ValueError(
+            f"{name}: expected a number from {least} to {info.max} for dtype {dtype}, got {value}"
+        )
+    return np.array(int(value)).astype(dtype)
 
 
 def as_float(x: Array) -> Array:

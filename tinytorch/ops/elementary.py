@@ -60,6 +60,37 @@ def _(ctx: Node, g: Any) -> Any:
     return g / ctx[0]
 
 
+def _logarithm(base: int, ufunc: np.ufunc) -> Any:
+    """The logarithm to a base, exact for its whole powers, which `log(x) / log(base)` is not."""
+    name = ufunc.__name__
+
+    def forward(x: Array, /) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(ufunc(as_float(x)))
+
+    forward.__doc__ = f"""Logarithm to base {base}; `-inf` at 0 and NaN below.
+
+    >>> import tinytorch as tt
+    >>> tt.{name}(tt.tensor([1.0, {base}.0, {base**3}.0]))
+    tensor([0., 1., 3.])
+    """
+    logarithm = op(
+        forward,
+        name=name,
+        saves=0,
+        cost=count,
+        samples=elements(0.2, 3.0),
+        reference=ufunc,
+        oracle=lambda t, x: getattr(t, name)(x),
+    )
+    logarithm.gradient(lambda ctx, g: g / (ctx[0] * math.log(base)))
+    return logarithm
+
+
+log2 = _logarithm(2, np.log2)
+log10 = _logarithm(10, np.log10)
+
+
 @op(saves=0, cost=count, samples=elements(-0.5, 3.0), reference=np.log1p, oracle=lambda t, x: t.log1p(x))
 def log1p(x: Array, /) -> Array:
     """`log(1 + x)`, exact where x is close to 0.
@@ -129,6 +160,16 @@ def reciprocal(x: Array, /) -> Array:
 def _(ctx: Node, g: Any) -> Any:
     y = ctx.output
     return -g * (y * y)
+
+
+def rsqrt(x: Any) -> Any:
+    """`1 / sqrt(x)`; infinite at 0 and NaN below.
+
+    >>> import tinytorch as tt
+    >>> tt.rsqrt(tt.tensor([4.0, 0.25]))
+    tensor([0.5, 2. ])
+    """
+    return reciprocal(sqrt(x))
 
 
 @op(saves=0, cost=count, samples=elements(-4.0, 4.0), reference=np.sin, oracle=lambda t, x: t.sin(x))

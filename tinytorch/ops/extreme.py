@@ -1,4 +1,4 @@
-"""The largest and the smallest: amax, amin, argmax, argmin, max, min; and in order: sort, argsort, topk."""
+"""The largest and the smallest: of two, of all, along an axis; and in order: sort, argsort, topk, median."""
 
 from __future__ import annotations
 
@@ -8,9 +8,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinytorch.autograd.registry import Node, Refusal, Sample, new_tensor, op
+from tinytorch.kernels import elementwise
 from tinytorch.kernels import reduce as kernels
-from tinytorch.ops import arithmetic
-from tinytorch.ops.common import Array, Axes, bad_dim, count_input, kept, normalize_axes, normalize_axis
+from tinytorch.ops.common import (
+    Array,
+    Axes,
+    bad_dim,
+    check_broadcast,
+    clash,
+    count,
+    count_input,
+    kept,
+    normalize_axes,
+    normalize_axis,
+    pairs,
+    promote,
+)
 from tinytorch.ops.gather import gather
 
 
@@ -19,6 +32,74 @@ class ValuesIndices(NamedTuple):
 
     values: Any
     indices: Any
+
+
+def _extremes(s: Any) -> list[Sample]:
+    ties = np.array([1.0, 2.0, 3.0], s.dtype), np.array([1.0, 3.0, 2.0], s.dtype)
+    return [*pairs(s), Sample(*ties, smooth=False)]
+
+
+@op(
+    saves=(0, 1),
+    cost=count,
+    samples=_extremes,
+    refuses=clash("maximum"),
+    reference=np.maximum,
+    oracle=lambda t, a, b: t.maximum(a, b),
+)
+def maximum(a: Array, b: Array, /) -> Array:
+    """The larger of `a` and `b`, NaN where either is; a tie shares its gradient equally.
+
+    >>> import tinytorch as tt
+    >>> tt.maximum(tt.tensor([1.0, 5.0]), tt.tensor([3.0, 2.0]))
+    tensor([3., 5.])
+    """
+    a, b = promote(a, b)
+    if a.shape != b.shape:
+        check_broadcast("maximum", a, b)
+    return elementwise.maximum(a, b)
+
+
+@maximum.gradient
+def _(ctx: Node, g: Any) -> Any:
+    a, b = ctx[0]._data, ctx[1]._data
+    return _share(ctx, g, (a > b) + 0.5 * (a == b))
+
+
+@op(
+    saves=(0, 1),
+    cost=count,
+    samples=_extremes,
+    refuses=clash("minimum"),
+    reference=np.minimum,
+    oracle=lambda t, a, b: t.minimum(a, b),
+)
+def minimum(a: Array, b: Array, /) -> Array:
+    """The smaller of `a` and `b`, NaN where either is; a tie shares its gradient equally.
+
+    >>> import tinytorch as tt
+    >>> tt.minimum(tt.tensor([1.0, 5.0]), tt.tensor([3.0, 2.0]))
+    tensor([1., 2.])
+    """
+    a, b = promote(a, b)
+    if a.shape != b.shape:
+        check_broadcast("minimum", a, b)
+    return elementwise.minimum(a, b)
+
+
+@minimum.gradient
+def _(ctx: Node, g: Any) -> Any:
+    a, b = ctx[0]._data, ctx[1]._data
+    return _share(ctx, g, (a < b) + 0.5 * (a == b))
+
+
+def _share(ctx: Node, g: Any, to_a: Array) -> Any:
+    """Gradients of (a, b): all to the one that won, half to each at a tie."""
+    to_a = np.asarray(to_a, ctx.dtype)
+    return (
+        g * new_tensor(to_a) if ctx.needs[0] else None,
+        g * new_tensor(np.asarray(1 - to_a)) if ctx.needs[1] else None,
+    )
 
 
 def _samples(s: Any) -> list[Sample]:
@@ -161,7 +242,7 @@ def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     if dim is None:
         return amax(x)
     if not isinstance(dim, (int, np.integer)):
-        return arithmetic.maximum(x, dim)
+        return maximum(x, dim)
     return _pick(x, argmax(x, dim=dim, keepdim=True), int(dim), keepdim)
 
 
@@ -175,7 +256,7 @@ def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     if dim is None:
         return amin(x)
     if not isinstance(dim, (int, np.integer)):
-        return arithmetic.minimum(x, dim)
+        return minimum(x, dim)
     return _pick(x, argmin(x, dim=dim, keepdim=True), int(dim), keepdim)
 
 
@@ -225,8 +306,10 @@ def _naive_argsort(x: Array, dim: int, descending: bool) -> Array:
     return np.apply_along_axis(order, dim, x) if x.size else np.zeros(x.shape, np.int64)
 
 
-def sort(x: Any, dim: int = -1, descending: bool = False) -> ValuesIndices:
+def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesIndices:
     """The elements in order along `dim`, and where each was. The gradient goes back to where it came from.
+
+    stable: equals keep their order, which they do in any case.
 
     >>> import tinytorch as tt
     >>> tt.sort(tt.tensor([3.0, 1.0, 2.0])).values
@@ -236,8 +319,8 @@ def sort(x: Any, dim: int = -1, descending: bool = False) -> ValuesIndices:
     return ValuesIndices(gather(x, dim, indices), indices)
 
 
-def topk(x: Any, k: int, dim: int = -1, largest: bool = True) -> ValuesIndices:
-    """The `k` largest (or smallest) elements along `dim`, in order, and their indices.
+def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
+    """The `k` largest (or smallest) elements along `dim` and their indices, in order even if not `sorted`.
 
     >>> import tinytorch as tt
     >>> tt.topk(tt.tensor([3.0, 1.0, 2.0]), 2).indices
@@ -249,3 +332,23 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True) -> ValuesIndices:
     indices = argsort(x, dim=dim, descending=largest)
     indices = indices.narrow(dim, 0, k) if x.ndim else indices
     return ValuesIndices(gather(x, dim, indices), indices)
+
+
+def median(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The middle element, of an even number the lower one; NaN if one is. Along `dim`, also its index.
+
+    The gradient goes to that element.
+
+    >>> import tinytorch as tt
+    >>> tt.median(tt.tensor([4.0, 1.0, 3.0, 2.0]))
+    tensor(2.)
+    """
+    if dim is None:
+        return median(x.reshape(-1), 0).values
+    axis = _check("median", x._data, dim)
+    if not x.ndim:
+        return ValuesIndices(x, argmin(x))
+    order, nan = argsort(x, dim=dim), np.isnan(x._data).any(axis, keepdims=True)
+    n = x.shape[axis[0]]
+    place = np.where(nan, n - 1, (n - 1) // 2)  # NaN counts as the largest
+    return _pick(x, gather(order, dim, place), dim, keepdim)

@@ -320,14 +320,17 @@ def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
     return scatter_add_along(x, src, index, dim=dim)
 
 
-def scatter(x: Any, dim: int, index: Any, src: Any) -> Any:
-    """`x` with every `src[i, j]`, or the number `src`, put at `x[i, index[i, j]]` for `dim` 1, and so on.
+def scatter(x: Any, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
+    """`x` with every `src[i, j]`, or the number `value`, put at `x[i, index[i, j]]` for `dim` 1, and so on.
 
     >>> import tinytorch as tt
     >>> tt.scatter(tt.zeros(2, 3), 1, tt.tensor([[2], [0]]), 1.0)
     tensor([[0., 0., 1.],
             [1., 0., 0.]])
     """
+    src = value if src is None else src
+    if src is None:
+        raise TypeError("scatter: expected src, a tensor, or value, a number; got neither")
     if isinstance(src, (bool, int, float)):
         src = np.full(index.shape, src, x.dtype)
     return scatter_along(x, src, index, dim=dim)

@@ -9,7 +9,9 @@ import numpy as np
 from tinytorch.autograd import registry
 from tinytorch.autograd.registry import Node, Refusal, Sample, op
 from tinytorch.kernels import scatter as kernels
-from tinytorch.ops.common import Array
+from tinytorch.ops.arithmetic import add
+from tinytorch.ops.common import Array, check_broadcast, check_indices, element, normalize_axis
+from tinytorch.ops.shape import expand
 
 
 def normalize_index(index: Any) -> Any:
@@ -34,13 +36,64 @@ def normalize_index(index: Any) -> Any:
 def is_basic(index: Any) -> bool:
     """Whether `index` makes a view: only integers, slices, None and Ellipsis."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        p is None
-        or p is Ellipsis
-        or isinstance(p, slice)
-        or (isinstance(p, (int, np.integer)) and not isinstance(p, bool))
-        for p in parts
-    )
+    return all(_keeps_axes(p) or _is_integer(p) for p in parts)
+
+
+def _keeps_axes(part: Any) -> bool:
+    return part is None or part is Ellipsis or isinstance(part, slice)
+
+
+def _is_integer(part: Any) -> bool:
+    return isinstance(part, (int, np.integer)) and not isinstance(part, bool)
+
+
+def view_first(index: Any, ndim: int) -> tuple[Any, Any] | None:
+    """A basic index, and one into the view it makes, that together mean what `index` means in PyTorch.
+
+    None where NumPy means the same. It counts integers among the index arrays: where something else stands
+    between one and an array, the axes of the arrays come first in its result. PyTorch applies integers before
+    the arrays, so that `x[0, :, i]` is `x[0][:, i]`, and an Ellipsis for no axes separates nothing.
+    """
+    if not isinstance(index, tuple) or not any(p is Ellipsis or _is_integer(p) for p in index):
+        return None
+    picking = [k for k, part in enumerate(index) if not _keeps_axes(part)]
+    if not picking or picking[-1] - picking[0] == len(picking) - 1:
+        return None
+    hidden = ndim - sum(_axes(p) for p in index)
+    basic: list[Any] = []
+    rest: list[Any] = []
+    for part in index:
+        if _is_integer(part):
+            basic.append(part)
+        elif _keeps_axes(part):
+            basic.append(part)
+            rest += [slice(None)] * (hidden if part is Ellipsis else 1)
+        else:
+            basic += [slice(None)] * _axes(part)
+            rest.append(part)
+    return tuple(basic), tuple(rest)
+
+
+def _axes(part: Any) -> int:
+    """How many axes of the tensor one part of an index speaks of."""
+    if part is None or part is Ellipsis or isinstance(part, (bool, np.bool_)):
+        return 0
+    return part.ndim if isinstance(part, np.ndarray) and part.dtype == np.bool_ else 1
+
+
+def write(x: Array, index: Any, value: Any) -> None:
+    """`x[index] = value`, in place, where `index` means what it means in PyTorch."""
+    parts = view_first(index, x.ndim)
+    target, rest = (x, index) if parts is None else (_as_view(x, parts[0]), parts[1])
+    if isinstance(value, (int, float)):
+        value = element("x[index] = value", value, x.dtype)
+    try:
+        target[rest] = value
+    except ValueError:
+        raise ValueError(
+            f"x[index] = value: expected a value that broadcasts to shape {target[rest].shape}, got "
+            f"{np.shape(value)}"
+        ) from None
 
 
 def _own(index: Any) -> Any:
@@ -179,6 +232,7 @@ def _writes(s: Any) -> list[Sample]:
         Sample(x, s(2, 5), index=np.array([3, 0])),
         Sample(x, s(1, 5), index=2),
         Sample(x, s(), index=(1, 1)),
+        Sample(s(2, 3, 4), s(3, 2), index=(0, slice(None), np.array([3, 0]))),
     ]
 
 
@@ -199,12 +253,7 @@ def _writes(s: Any) -> list[Sample]:
 def index_put(x: Array, value: Array, /, index: Any) -> Array:
     """`x` with `value` at `index`."""
     out = x.copy()
-    try:
-        out[index] = value
-    except ValueError:
-        raise ValueError(
-            f"x[index] = value: expected a value that broadcasts to shape {x[index].shape}, got {value.shape}"
-        ) from None
+    write(out, index, value)
     return out
 
 
@@ -221,7 +270,9 @@ def _(ctx: Node, g: Any) -> Any:
 
 def _naive_index_put(x: Array, value: Array, index: Any) -> Array:
     out = x.copy()
-    places = np.arange(x.size).reshape(x.shape)[index]
+    places = np.arange(x.size).reshape(x.shape)
+    for part in view_first(index, x.ndim) or (index,):
+        places = places[part]
     values = np.broadcast_to(np.squeeze(value) if value.ndim > places.ndim else value, places.shape)
     for place, v in zip(np.ravel(places), np.ravel(values), strict=True):
         out.reshape(-1)[place] = v
@@ -239,6 +290,9 @@ def getitem(x: Any, index: Any) -> Any:
     if type(index) is not int:
         index = normalize_index(index)
         if not is_basic(index):
+            parts = view_first(index, x.ndim)
+            if parts is not None:
+                x, index = view_index(x, index=parts[0]), parts[1]
             return copy_index(x, index=_own(index) if x.requires_grad else index)
     return view_index(x, index=index)
 
@@ -269,3 +323,39 @@ def nonzero(x: Any, as_tuple: bool = False) -> Any:
     """
     places = places_of_nonzero(x)
     return tuple(places[:, i] for i in range(places.shape[1])) if as_tuple else places
+
+
+def index_add(x: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
+    """`x` with the entries of `source`, times `alpha`, added to those of axis `dim` with the numbers `index`.
+
+    >>> import tinytorch as tt
+    >>> tt.index_add(tt.zeros(3), 0, tt.tensor([0, 0, 2]), tt.ones(3))
+    tensor([2., 0., 1.])
+    """
+    axis = normalize_axis("index_add", dim, x.ndim)
+    shape = (*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
+    if index.ndim != 1 or source.shape != shape:
+        raise ValueError(
+            f"index_add: expected a 1-d index and a source of shape {shape}, got an index of shape "
+            f"{index.shape} and {source.shape}"
+        )
+    check_indices("index_add", index._data, x.shape[axis])
+    places = index._data.copy()
+    added = index_add_zeros(
+        source, index=(slice(None),) * axis + (places,) if axis else places, shape=x.shape
+    )
+    return add(x, added) if alpha == 1 else add(x, added, alpha=alpha)
+
+
+def masked_select(x: Any, mask: Any) -> Any:
+    """The elements of `x` where the mask, which broadcasts, is true, in one row.
+
+    >>> import tinytorch as tt
+    >>> tt.masked_select(tt.arange(4), tt.tensor([True, False, True, False]))
+    tensor([0, 2])
+    """
+    if mask.dtype != np.bool_:
+        raise TypeError(f"masked_select: expected a mask of dtype bool, got {mask.dtype}")
+    check_broadcast("masked_select", x._data, mask._data)
+    shape = np.broadcast_shapes(x.shape, mask.shape)
+    return getitem(expand(x, shape=shape), np.broadcast_to(mask._data, shape))

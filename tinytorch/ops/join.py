@@ -9,7 +9,8 @@ import numpy as np
 
 from tinytorch.autograd.registry import Node, Refusal, Sample, op
 from tinytorch.kernels import memory
-from tinytorch.ops.common import Array, normalize_axes, normalize_axis
+from tinytorch.ops.common import Array, common_dtype, normalize_axes, normalize_axis
+from tinytorch.ops.elementary import clone
 from tinytorch.ops.shape import expand, reshape, unsqueeze
 
 
@@ -19,6 +20,9 @@ from tinytorch.ops.shape import expand, reshape, unsqueeze
         Sample(s(2, 3), s(4, 3), dim=0),
         Sample(s(2, 3), s(2, 1), s(2, 2), dim=-1),
         Sample(s(0, 3), s(2, 3), dim=0),
+        Sample(s(0), s(2, 3), s(0), s(2, 1), dim=1),
+        Sample(s(0), s(0)),
+        Sample(s(3), s.ints(2, high=5)),
         Sample(s(3)),
     ],
     refuses=lambda s: [
@@ -27,57 +31,57 @@ from tinytorch.ops.shape import expand, reshape, unsqueeze
         Refusal((), {}, ValueError, "cat: expected at least one tensor"),
         Refusal((s(), s()), {}, ValueError, "cat: 0-d tensors have no axis .* stack"),
     ],
-    reference=lambda *xs, dim=0: np.concatenate(xs, axis=dim),
+    reference=lambda *xs, dim=0: np.concatenate([x for x in xs if x.shape != (0,)] or xs, axis=dim),
     oracle=lambda t, *xs, dim=0: t.cat(xs, dim),
     name="cat",
 )
 def join(*tensors: Array, dim: int = 0) -> tuple[Array, tuple[int, ...]]:
-    """Join along an existing axis; also the length that each tensor had there."""
+    """Join along an existing axis, without those of shape (0,); also the length that each had there."""
     if not tensors:
         raise ValueError("cat: expected at least one tensor, got none")
-    first = tensors[0]
+    joined = [t for t in tensors if t.shape != (0,)] or tensors
+    first = joined[0]
     if first.ndim == 0:
         raise ValueError("cat: 0-d tensors have no axis to be joined along; use stack")
     axis = normalize_axis("cat", dim, first.ndim)
-    for other in tensors[1:]:
+    for other in joined[1:]:
         if other.ndim != first.ndim or any(
             a != b for i, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)) if i != axis
         ):
             raise ValueError(f"cat: shapes {first.shape} and {other.shape} differ in more than dim {dim}")
-    dtype = np.result_type(*tensors)
-    sizes = tuple(t.shape[axis] for t in tensors)
-    shape = (*first.shape[:axis], sum(sizes), *first.shape[axis + 1 :])
-    return np.concatenate(tensors, axis=axis, out=memory.empty(shape, dtype)), sizes
+    sizes = tuple(0 if t.shape == (0,) else t.shape[axis] for t in tensors)
+    out = memory.empty((*first.shape[:axis], sum(sizes), *first.shape[axis + 1 :]), common_dtype(tensors))
+    return np.concatenate(joined, axis=axis, out=out), sizes
 
 
 @join.gradient
 def _(ctx: Node, g: Any) -> Any:
     axis, start, parts = ctx.params.get("dim", 0) % len(ctx.shape), 0, []
-    for size, needed in zip(ctx.extras, ctx.needs, strict=True):
-        index = (slice(None),) * axis + (slice(start, start + size),)
-        parts.append(g[index] if needed else None)
+    for i, (size, needed) in enumerate(zip(ctx.extras, ctx.needs, strict=True)):
+        part = g[(slice(None),) * axis + (slice(start, start + size),)] if needed else None
+        parts.append(part if size or not needed else reshape(part, shape=ctx.shape_of(i)))
         start += size
     return tuple(parts)
 
 
-def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
-    """The tensors one after the other along an existing axis.
+def cat(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
+    """The tensors one after the other along an existing axis; as in PyTorch, one of shape (0,) is skipped.
 
     >>> import tinytorch as tt
     >>> tt.cat([tt.zeros(1, 2), tt.ones(2, 2)]).shape
     (3, 2)
     """
-    return join(*tensors, dim=dim)
+    return join(*tensors, dim=dim if axis is None else axis)
 
 
-def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
     """The tensors, all of one shape, side by side along a new axis.
 
     >>> import tinytorch as tt
     >>> tt.stack([tt.zeros(3), tt.ones(3)]).shape
     (2, 3)
     """
-    tensors = tuple(tensors)
+    tensors, dim = tuple(tensors), dim if axis is None else axis
     if not tensors:
         raise ValueError("stack: expected at least one tensor, got none")
     for other in tensors[1:]:
@@ -86,6 +90,27 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
                 f"stack: expected tensors of one shape, got {tensors[0].shape} and {other.shape}"
             )
     return join(*(unsqueeze(t, dim) for t in tensors), dim=dim)
+
+
+def hstack(tensors: Sequence[Any]) -> Any:
+    """The tensors side by side: along the second axis, vectors and numbers along their only one.
+
+    >>> import tinytorch as tt
+    >>> tt.hstack([tt.zeros(2, 1), tt.ones(2, 2)]).shape
+    (2, 3)
+    """
+    tensors = [t if t.ndim else reshape(t, shape=(1,)) for t in tensors]
+    return cat(tensors, min(1, max((t.ndim - 1 for t in tensors), default=0)))
+
+
+def vstack(tensors: Sequence[Any]) -> Any:
+    """The tensors on top of each other: along the first axis, where a vector or a number is a row.
+
+    >>> import tinytorch as tt
+    >>> tt.vstack([tt.zeros(3), tt.ones(2, 3)]).shape
+    (3, 3)
+    """
+    return cat([t if t.ndim > 1 else reshape(t, shape=(1, -1)) for t in tensors])
 
 
 def narrow(x: Any, dim: int, start: int, length: int) -> Any:
@@ -167,7 +192,12 @@ def repeat(x: Any, sizes: tuple[int, ...]) -> Any:
     paired = tuple(n for size in shape for n in (1, size))
     stretched = tuple(n for times, size in zip(sizes, shape, strict=True) for n in (times, size))
     whole = expand(reshape(x, shape=paired), shape=stretched)
-    return reshape(whole, shape=tuple(times * size for times, size in zip(sizes, shape, strict=True)))
+    return _copy_of(x, reshape(whole, shape=tuple(n * m for n, m in zip(sizes, shape, strict=True))))
+
+
+def _copy_of(x: Any, result: Any) -> Any:
+    """`result`, in memory of its own: where nothing was repeated, or one element, it is a view of `x`."""
+    return clone(result) if np.may_share_memory(result._data, x._data) else result
 
 
 def tile(x: Any, dims: tuple[int, ...]) -> Any:
@@ -192,7 +222,7 @@ def repeat_interleave(x: Any, repeats: int, dim: int | None = None) -> Any:
     axis = normalize_axis("repeat_interleave", dim, x.ndim)
     lead, length, rest = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     stretched = expand(unsqueeze(x, axis + 1), shape=(*lead, length, repeats, *rest))
-    return reshape(stretched, shape=(*lead, length * repeats, *rest))
+    return _copy_of(x, reshape(stretched, shape=(*lead, length * repeats, *rest)))
 
 
 @op(

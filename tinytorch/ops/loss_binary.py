@@ -191,9 +191,9 @@ def _naive_bce_with_logits_grad(
 
 
 def bce_with_logits(
-    logits: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+    input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
-    """Binary cross-entropy of `sigmoid(logits)` against targets from 0 to 1, of the same shape.
+    """Binary cross-entropy of `sigmoid(input)` against targets from 0 to 1, of the same shape.
 
     weight multiplies the losses, pos_weight those of the targets 1; both broadcast.
 
@@ -201,7 +201,7 @@ def bce_with_logits(
     >>> tt.bce_with_logits(tt.tensor([0.0, 100.0]), tt.tensor([1.0, 1.0]))
     tensor(0.3466)
     """
-    inputs = as_tensors(fused_bce, (logits, target, weight, pos_weight))
+    inputs = as_tensors(fused_bce, (input, target, weight, pos_weight))
     return apply(fused_bce, inputs, {"reduction": reduction})
 
 
@@ -318,7 +318,7 @@ def _naive_bce(p: Array, t: Array, reduction: str) -> Array:
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
-def binary_cross_entropy(p: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """Binary cross-entropy of probabilities against targets from 0 to 1, of the same shape.
 
     For scores before a sigmoid `bce_with_logits` is faster, and exact for large ones.
@@ -328,6 +328,6 @@ def binary_cross_entropy(p: Any, target: Any, weight: Any = None, reduction: str
     tensor(0.3466)
     """
     if weight is None:
-        return bce_of_probabilities(p, target, reduction=reduction)
-    losses = bce_of_probabilities(p, target, reduction="none") * weight
+        return bce_of_probabilities(input, target, reduction=reduction)
+    losses = bce_of_probabilities(input, target, reduction="none") * weight
     return reduce_losses("binary_cross_entropy", losses, reduction)

@@ -251,16 +251,16 @@ def _naive_cross_entropy_grad(
 
 
 def cross_entropy(
-    logits: Any,
+    input: Any,
     target: Any,
     weight: Any = None,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """`-log(softmax(logits)[target])`: what a classifier is trained with.
+    """`-log(softmax(input)[target])`: what a classifier is trained with.
 
-    logits: (classes,), (n, classes) or (n, classes, ...), before any softmax.
+    input: logits, (classes,), (n, classes) or (n, classes, ...), before any softmax.
     target: class numbers, of the logits' shape without the classes; or probabilities, of the logits' shape.
     weight: one factor a class. ignore_index: a label that counts for nothing. The mean divides by the weights
     used. Raises IndexError for a label that is no class, saying which and where; TypeError and ValueError for
@@ -270,7 +270,7 @@ def cross_entropy(
     >>> tt.cross_entropy(tt.tensor([[2.0, 0.0], [0.0, 2.0]]), tt.tensor([0, 1]))
     tensor(0.1269)
     """
-    logits, target, weight = as_tensors(cross_entropy_of_labels, (logits, target, weight))
+    logits, target, weight = as_tensors(cross_entropy_of_labels, (input, target, weight))
     if logits._data.ndim == 0:
         raise ValueError("cross_entropy: expected logits with an axis of classes, got a 0-d tensor")
     if target._data.dtype.kind == "f" and target.shape == logits.shape:
@@ -306,23 +306,29 @@ def _cross_entropy_of_probabilities(
 
 
 def nll_loss(
-    log_probabilities: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
+    input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Any:
-    """`-log_probabilities[target]`, for what `log_softmax` gave: (n, classes) and (n,), or (n, classes, ...).
+    """`-input[target]`, for what `log_softmax` gave: (n, classes) and (n,), or (n, classes, ...).
 
     >>> import tinytorch as tt
     >>> tt.nll_loss(tt.tensor([[-0.5, -1.0]]), tt.tensor([1]))
     tensor(1.)
     """
-    x, target, weight = as_tensors(cross_entropy_of_labels, (log_probabilities, target, weight))
+    x, target, weight = as_tensors(cross_entropy_of_labels, (input, target, weight))
     check_reduction("nll_loss", reduction)
     if target.dtype.kind not in "iu":
         raise TypeError(
             f"nll_loss: expected labels of an integer dtype, got {target.dtype}. Convert with .long()."
         )
     if x.ndim == 1:
-        x = reshape(x, shape=(1, -1))
-        target = reshape(target, shape=(1,) * (1 - target.ndim) + target.shape)
+        if target.shape not in ((), (1,)):
+            raise ValueError(
+                f"nll_loss: expected one label, of shape (), for input {x.shape}, got {target.shape}"
+            )
+        loss = nll_loss(
+            reshape(x, shape=(1, -1)), reshape(target, shape=(1,)), weight, ignore_index, reduction
+        )
+        return reshape(loss, shape=()) if reduction == "none" else loss
     expected = (*x.shape[:1], *x.shape[2:])
     if target.shape != expected:
         raise ValueError(

@@ -127,16 +127,16 @@ def _(ctx: Node, h: Any) -> Any:
     return (h * (x - target)).sum() if ctx.needs[0] else None, to_x, -to_x if ctx.needs[2] else None
 
 
-def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
-    """Mean of `(x - target) ** 2`; x and target have one shape.
+def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """Mean of `(input - target) ** 2`; the two have one shape.
 
     >>> import tinytorch as tt
     >>> tt.mse_loss(tt.tensor([1.0, 2.0]), tt.tensor([1.0, 4.0]))
     tensor(2.)
     """
     if reduction != "none":
-        return fused_mse(x, target, reduction=reduction)
-    return square(_difference("mse_loss", x, target, reduction))
+        return fused_mse(input, target, reduction=reduction)
+    return square(_difference("mse_loss", input, target, reduction))
 
 
 def _difference(name: str, x: Any, target: Any, reduction: str) -> Any:
@@ -146,14 +146,14 @@ def _difference(name: str, x: Any, target: Any, reduction: str) -> Any:
     return x - target.to(x.dtype)
 
 
-def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
-    """Mean of `|x - target|`; x and target have one shape.
+def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """Mean of `|input - target|`; the two have one shape.
 
     >>> import tinytorch as tt
     >>> tt.l1_loss(tt.tensor([1.0, 2.0]), tt.tensor([1.0, 4.0]))
     tensor(1.)
     """
-    return reduce_losses("l1_loss", _difference("l1_loss", x, target, reduction).abs(), reduction)
+    return reduce_losses("l1_loss", _difference("l1_loss", input, target, reduction).abs(), reduction)
 
 
 def _differences(s: Any) -> list[Sample]:
@@ -187,8 +187,8 @@ def _(ctx: Node, g: Any) -> Any:
     return g * (ctx[0] * (1.0 / ctx.params["beta"])).clip(-1.0, 1.0)
 
 
-def smooth_l1_loss(x: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
-    """Mean of `|d| - beta / 2`, or `d * d / (2 * beta)` where `|d| < beta`, for `d = x - target`.
+def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+    """Mean of `|d| - beta / 2`, or `d * d / (2 * beta)` where `|d| < beta`, for `d = input - target`.
 
     Girshick 2015, arXiv:1504.08083.
 
@@ -199,12 +199,12 @@ def smooth_l1_loss(x: Any, target: Any, reduction: str = "mean", beta: float = 1
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: expected beta not below 0, got {beta}")
     if beta == 0:
-        return l1_loss(x, target, reduction)
-    d = _difference("smooth_l1_loss", x, target, reduction)
+        return l1_loss(input, target, reduction)
+    d = _difference("smooth_l1_loss", input, target, reduction)
     return reduce_losses("smooth_l1_loss", smooth_abs(d, beta=beta), reduction)
 
 
-def huber_loss(x: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
     """`delta` times the smooth L1 loss with `beta = delta`: half the square near 0. Huber 1964.
 
     >>> import tinytorch as tt
@@ -213,11 +213,11 @@ def huber_loss(x: Any, target: Any, reduction: str = "mean", delta: float = 1.0)
     """
     if delta <= 0:
         raise ValueError(f"huber_loss: expected a positive delta, got {delta}")
-    return smooth_l1_loss(x, target, reduction, delta) * delta
+    return smooth_l1_loss(input, target, reduction, delta) * delta
 
 
-def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
-    """`target * (log(target) - x)`: how far the log-probabilities `x` are from the distribution `target`.
+def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+    """`target * (log(target) - input)`: how far the log-probabilities `input` are from `target`.
 
     reduction: "batchmean" divides by the first axis, which is what the divergence is defined as; "mean"
     divides by the number of elements. log_target: `target` holds log-probabilities too.
@@ -227,7 +227,7 @@ def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = Fals
     >>> tt.kl_div(p.log(), p, reduction="batchmean")
     tensor(0.)
     """
-    x, target = as_tensors(sub, (x, target))
+    x, target = as_tensors(sub, (input, target))
     if reduction != "batchmean":
         check_reduction("kl_div", reduction)
     check_same_shape("kl_div", x._data, target._data, "sum" if reduction == "batchmean" else reduction)

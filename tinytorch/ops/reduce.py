@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.autograd.registry import Node, Refusal, Sample, new_tensor, op
+from tinytorch.dtypes import as_dtype
 from tinytorch.kernels import reduce as kernels
 from tinytorch.ops.common import (
     Array,
@@ -18,6 +19,7 @@ from tinytorch.ops.common import (
     normalize_axes,
     normalize_axis,
 )
+from tinytorch.ops.shape import diagonal
 
 
 def over_axes(s: Any) -> list[Sample]:
@@ -31,6 +33,10 @@ def over_axes(s: Any) -> list[Sample]:
         Sample(s(2, 3, 4), dim=(1, 2), keepdim=True),
         Sample(s()),
     ]
+
+
+def _converted(s: Any) -> list[Sample]:
+    return [Sample(s(3, 4), dim=1, dtype=np.dtype(np.float64))]
 
 
 def np_dim(dim: Axes) -> Any:
@@ -51,22 +57,30 @@ def length(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
 
 @op(
     cost=count_input,
-    samples=lambda s: [*over_axes(s), Sample(s(0, 3), dim=0), Sample(s(0, 3), dim=1)],
+    samples=lambda s: [*over_axes(s), Sample(s(0, 3), dim=0), Sample(s(0, 3), dim=1), *_converted(s)],
     refuses=lambda s: [
         *bad_dim("sum")(s),
         Refusal((s(3, 4),), {"dim": (0, 0)}, ValueError, "names an axis twice"),
     ],
-    reference=lambda x, dim=None, keepdim=False: np.sum(x, axis=np_dim(dim), keepdims=keepdim),
-    oracle=lambda t, x, dim=None, keepdim=False: t.sum(x, dim, keepdim) if dim is not None else t.sum(x),
+    reference=lambda x, dim=None, keepdim=False, dtype=None: np.sum(
+        x, axis=np_dim(dim), keepdims=keepdim, dtype=dtype
+    ),
+    oracle=lambda t, x, dim=None, keepdim=False, dtype=None: t.sum(
+        x, () if dim is None else dim, keepdim, dtype=None if dtype is None else getattr(t, dtype.name)
+    ),
 )
-def sum(x: Array, /, dim: Axes = None, keepdim: bool = False) -> Array:
-    """Sum over `dim` (default: all axes); booleans and integers are added as int64.
+def sum(x: Array, /, dim: Axes = None, keepdim: bool = False, dtype: Any = None) -> Array:
+    """Sum over `dim` (default: all axes); booleans and integers are added as int64, or all in `dtype`.
 
     >>> import tinytorch as tt
     >>> tt.sum(tt.ones(2, 3), dim=1)
     tensor([3., 3.])
     """
-    return kernels.sum(x, normalize_axes("sum", dim, x.ndim), keepdim)
+    if dtype is None:
+        return kernels.sum(x, normalize_axes("sum", dim, x.ndim), keepdim)
+    dtype = as_dtype(dtype)
+    total = kernels.sum(x.astype(dtype, copy=False), normalize_axes("sum", dim, x.ndim), keepdim)
+    return total.astype(dtype, copy=False)
 
 
 @sum.gradient
@@ -98,6 +112,18 @@ def _naive_sum_to(g: Array, shape: tuple[int, ...]) -> Array:
     return g.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True).reshape(shape)
 
 
+def trace(x: Any) -> Any:
+    """The sum of the diagonal of a matrix.
+
+    >>> import tinytorch as tt
+    >>> tt.trace(tt.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(5.)
+    """
+    if x.ndim != 2:
+        raise ValueError(f"trace: expected a matrix, got shape {x.shape}")
+    return sum(diagonal(x))
+
+
 def check_float(name: str, x: Array) -> None:
     """Refuse integers and booleans, whose result would need another dtype."""
     if x.dtype.kind != "f":
@@ -114,21 +140,27 @@ def integers(name: str) -> Any:
 
 @op(
     cost=count_input,
-    samples=over_axes,
+    samples=lambda s: [*over_axes(s), *_converted(s), Sample(np.array([1, 2]), dtype=np.dtype(np.float64))],
     refuses=lambda s: [
         *integers("mean")(s),
         Refusal((s(0, 3),), {}, ValueError, r"mean: .* shape \(0, 3\) .* no elements"),
     ],
-    reference=lambda x, dim=None, keepdim=False: np.mean(x, axis=np_dim(dim), keepdims=keepdim),
-    oracle=lambda t, x, dim=None, keepdim=False: t.mean(x, dim, keepdim) if dim is not None else t.mean(x),
+    reference=lambda x, dim=None, keepdim=False, dtype=None: np.mean(
+        x, axis=np_dim(dim), keepdims=keepdim, dtype=dtype
+    ),
+    oracle=lambda t, x, dim=None, keepdim=False, dtype=None: t.mean(
+        x, () if dim is None else dim, keepdim, dtype=None if dtype is None else getattr(t, dtype.name)
+    ),
 )
-def mean(x: Array, /, dim: Axes = None, keepdim: bool = False) -> Array:
-    """Average over `dim` (default: all axes).
+def mean(x: Array, /, dim: Axes = None, keepdim: bool = False, dtype: Any = None) -> Array:
+    """Average over `dim` (default: all axes), computed in `dtype`.
 
     >>> import tinytorch as tt
     >>> tt.mean(tt.tensor([[1.0, 2.0], [3.0, 5.0]]), dim=0)
     tensor([2. , 3.5])
     """
+    if dtype is not None:
+        x = x.astype(as_dtype(dtype), copy=False)
     check_float("mean", x)
     axes = normalize_axes("mean", dim, x.ndim)
     if not x.size and not length(x.shape, axes):

@@ -206,6 +206,18 @@ def transpose(x: Any, dim0: int, dim1: int) -> Any:
     return permute(x, dims=tuple(order))
 
 
+def t(x: Any) -> Any:
+    """A matrix transposed, a vector or a number as it is; a view.
+
+    >>> import tinytorch as tt
+    >>> tt.t(tt.zeros(2, 3)).shape
+    (3, 2)
+    """
+    if x.ndim > 2:
+        raise ValueError(f"t: expected at most 2 dimensions, got shape {x.shape}; use .mT")
+    return permute(x, dims=tuple(range(x.ndim))[::-1])
+
+
 def movedim(x: Any, source: Any, destination: Any) -> Any:
     """`x` with the axes `source` moved to the places `destination`; the others keep their order. A view.
 
@@ -271,6 +283,32 @@ def unflatten(x: Any, dim: int, sizes: tuple[int, ...]) -> Any:
     """
     axis = normalize_axis("unflatten", dim, x.ndim)
     return reshape(x, shape=(*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+
+
+def diag(x: Any, diagonal: int = 0) -> Any:
+    """The diagonal of a matrix, a view; of a vector, the matrix that has it as its diagonal.
+
+    >>> import tinytorch as tt
+    >>> tt.diag(tt.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
+    if x.ndim not in (1, 2):
+        raise ValueError(f"diag: expected 1 or 2 dimensions, got shape {x.shape}")
+    if x.ndim == 2:
+        return x.diagonal(diagonal)
+    n = x.shape[0] + abs(diagonal)
+    return diagonal_grad(x, shape=(n, n), offset=diagonal)
+
+
+def numel(x: Any) -> int:
+    """The number of elements.
+
+    >>> import tinytorch as tt
+    >>> tt.numel(tt.zeros(2, 3))
+    6
+    """
+    return x.numel()
 
 
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:

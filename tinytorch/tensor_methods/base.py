@@ -11,6 +11,8 @@ class HasData:
     """Something around an ndarray: a tensor, to the methods that must tell it from a number."""
 
     _data: np.ndarray
+    requires_grad: bool
+    numpy: Any
     to: Any
     clone: Any
     item: Any

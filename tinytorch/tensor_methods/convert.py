@@ -8,7 +8,8 @@ import numpy as np
 
 from tinytorch import ops
 from tinytorch.autograd.registry import new_tensor
-from tinytorch.dtypes import as_dtype, check_device
+from tinytorch.dtypes import CPU, as_dtype, check_device
+from tinytorch.dtypes import device as Device
 from tinytorch.tensor_methods.base import HasData
 from tinytorch.tensor_methods.shape import _sizes
 
@@ -19,8 +20,18 @@ if TYPE_CHECKING:
 class Conversions(HasData):
     """To another dtype, or to memory of its own."""
 
-    def to(self, *target: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Tensor:
-        """The same values in another dtype, or in that of another tensor; itself where nothing changes."""
+    def to(
+        self,
+        *target: Any,
+        dtype: Any = None,
+        device: Any = None,
+        copy: Any = False,
+        non_blocking: Any = False,
+    ) -> Tensor:
+        """The same values in another dtype, or in that of another tensor; itself where nothing changes.
+
+        non_blocking: for PyTorch's sake; there is nothing to wait for.
+        """
         for t in target:
             if isinstance(t, HasData):
                 dtype = t._data.dtype
@@ -58,9 +69,14 @@ class Conversions(HasData):
         return self  # pyright: ignore[reportReturnType]
 
     @property
-    def device(self) -> str:
-        """Where the elements are: always "cpu"."""
-        return "cpu"
+    def device(self) -> Device:
+        """Where the elements are: always `device("cpu")`."""
+        return CPU
+
+    @property
+    def is_cuda(self) -> Any:
+        """Whether the elements are on a GPU: never."""
+        return False
 
     @property
     def itemsize(self) -> Any:

@@ -19,16 +19,16 @@ class Elementwise(HasData):
     # --- elementwise ----------------------------------------------------------------------------------------
 
     def add(self, other: Any, *, alpha: float = 1) -> Tensor:
-        return ops.add(self, other if alpha == 1 else other * alpha)
+        return ops.add(self, other) if alpha == 1 else ops.add(self, other, alpha=alpha)
 
     def sub(self, other: Any, *, alpha: float = 1) -> Tensor:
-        return ops.sub(self, other if alpha == 1 else other * alpha)
+        return ops.sub(self, other) if alpha == 1 else ops.sub(self, other, alpha=alpha)
 
     def mul(self, other: Any) -> Tensor:
         return ops.mul(self, other)
 
-    def div(self, other: Any) -> Tensor:
-        return ops.div(self, other)
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        return ops.div(self, other, rounding_mode=rounding_mode)
 
     def pow(self, exponent: Any) -> Tensor:
         return ops.pow(self, exponent)
@@ -69,8 +69,14 @@ class Elementwise(HasData):
     def sqrt(self) -> Tensor:
         return ops.sqrt(self)
 
+    def log2(self) -> Tensor:
+        return ops.log2(self)
+
+    def log10(self) -> Tensor:
+        return ops.log10(self)
+
     def rsqrt(self) -> Tensor:
-        return ops.reciprocal(ops.sqrt(self))
+        return ops.rsqrt(self)
 
     def square(self) -> Tensor:
         return ops.square(self)
@@ -123,7 +129,12 @@ class Elementwise(HasData):
         return ops.where(condition, self, other)
 
     def masked_fill(self, mask: Any, value: Any) -> Tensor:
-        return ops.masked_fill(self, mask, value=value.item() if isinstance(value, HasData) else value)
+        return ops.masked_fill(self, mask, value)
+
+    def nan_to_num(
+        self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+    ) -> Tensor:
+        return ops.nan_to_num(self, nan, posinf, neginf)
 
     def tril(self, diagonal: int = 0) -> Tensor:
         return ops.tril(self, diagonal=diagonal)

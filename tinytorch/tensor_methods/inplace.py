@@ -11,7 +11,9 @@ import numpy as np
 
 from tinytorch import ops, random
 from tinytorch.autograd.modes import modes
+from tinytorch.ops.common import element
 from tinytorch.tensor_methods.base import HasData
+from tinytorch.tensor_methods.changing import Changing
 
 if TYPE_CHECKING:
     from tinytorch.random import Generator
@@ -20,13 +22,8 @@ if TYPE_CHECKING:
 _EVERYWHERE = np.ones((), np.bool_)
 
 
-class InPlace(HasData):
+class InPlace(Changing):
     """Changes of the tensor itself; each returns it."""
-
-    requires_grad: bool
-    _become: Any
-    _write: Any
-    _check_in_place: Any
 
     def __iadd__(self, other: Any) -> Tensor:
         return self._become(ops.add(self, other), "+=")
@@ -49,13 +46,22 @@ class InPlace(HasData):
     def __ipow__(self, other: Any) -> Tensor:
         return self._become(ops.pow(self, other), "**=")
 
+    def __iand__(self, other: Any) -> Tensor:
+        return self._become(self & other, "&=")
+
+    def __ior__(self, other: Any) -> Tensor:
+        return self._become(self | other, "|=")
+
+    def __ixor__(self, other: Any) -> Tensor:
+        return self._become(self ^ other, "^=")
+
     def add_(self, other: Any, *, alpha: float = 1) -> Tensor:
         """Add `alpha * other`."""
-        return self._become(ops.add(self, other if alpha == 1 else other * alpha), "add_")
+        return self._become(ops.add(self, other) if alpha == 1 else ops.add(self, other, alpha=alpha), "add_")
 
     def sub_(self, other: Any, *, alpha: float = 1) -> Tensor:
         """Subtract `alpha * other`."""
-        return self._become(ops.sub(self, other if alpha == 1 else other * alpha), "sub_")
+        return self._become(ops.sub(self, other) if alpha == 1 else ops.sub(self, other, alpha=alpha), "sub_")
 
     def mul_(self, other: Any) -> Tensor:
         """Multiply by `other`."""
@@ -107,9 +113,29 @@ class InPlace(HasData):
 
     clamp_ = clip_
 
-    def masked_fill_(self, mask: Any, value: float) -> Tensor:
-        """Put `value` where the mask is true."""
-        return self._become(ops.masked_fill(self, mask, value=value), "masked_fill_")
+    def masked_fill_(self, mask: Any, value: Any) -> Tensor:
+        """Put `value`, a number or a 0-d tensor, where the mask is true."""
+        return self._become(ops.masked_fill(self, mask, value), "masked_fill_")
+
+    def scatter_(self, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Tensor:
+        """Put every `src[i, j]`, or the number `value`, at `self[i, index[i, j]]` for `dim` 1, and so on."""
+        return self._become(ops.scatter(self, dim, index, src, value=value), "scatter_")
+
+    def scatter_add_(self, dim: int, index: Any, src: Any) -> Tensor:
+        """Add every `src[i, j]` at `self[i, index[i, j]]` for `dim` 1, and so on."""
+        return self._become(ops.scatter_add(self, dim, index, src), "scatter_add_")
+
+    def index_add_(self, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Tensor:
+        """Add the entries of `source`, times `alpha`, to those of axis `dim` with the numbers `index`."""
+        return self._become(ops.index_add(self, dim, index, source, alpha=alpha), "index_add_")
+
+    def squeeze_(self, dim: Any = None) -> Tensor:
+        """Lose the axes of length 1, or those among `dim`."""
+        return self._reshape_in_place("squeeze_", lambda x: ops.squeeze(x, dim))
+
+    def unsqueeze_(self, dim: int) -> Tensor:
+        """Get a new axis of length 1 at `dim`."""
+        return self._reshape_in_place("unsqueeze_", lambda x: ops.unsqueeze(x, dim))
 
     def copy_(self, source: Any) -> Tensor:
         """Take over the values of `source`, which broadcasts and is cast."""
@@ -119,11 +145,14 @@ class InPlace(HasData):
         self._write(lambda data: np.copyto(data, array, casting="unsafe"))
         return self  # pyright: ignore[reportReturnType]
 
-    def fill_(self, value: float) -> Tensor:
-        """Put `value` everywhere."""
-        if modes.grad and self.requires_grad:
-            return self._become(ops.masked_fill(self, _EVERYWHERE, value=value), "fill_")
-        self._write(lambda data: data.fill(value))
+    def fill_(self, value: Any) -> Tensor:
+        """Put `value`, a number or a 0-d tensor, everywhere."""
+        if getattr(value, "ndim", 0):
+            raise ValueError(f"fill_: expected a number or a 0-d tensor, got shape {value.shape}")
+        if modes.grad and (self.requires_grad or getattr(value, "requires_grad", False)):
+            return self._become(ops.masked_fill(self, _EVERYWHERE, value), "fill_")
+        number = value.item() if isinstance(value, HasData) else value
+        self._write(lambda data: data.fill(element("fill_", number, data.dtype)))
         return self  # pyright: ignore[reportReturnType]
 
     def zero_(self) -> Tensor:

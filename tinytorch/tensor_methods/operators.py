@@ -14,10 +14,36 @@ if TYPE_CHECKING:
     from tinytorch.tensor import Tensor
 
 
+_OPERATORS = {
+    np.add: ops.add,
+    np.subtract: ops.sub,
+    np.multiply: ops.mul,
+    np.divide: ops.div,
+    np.floor_divide: ops.floor_divide,
+    np.remainder: ops.remainder,
+    np.power: ops.pow,
+    np.matmul: ops.matmul,
+    np.equal: ops.eq,
+    np.not_equal: ops.ne,
+    np.less: ops.lt,
+    np.less_equal: ops.le,
+    np.greater: ops.gt,
+    np.greater_equal: ops.ge,
+}
+
+
 class Operators(HasData):
     """What Python writes with signs."""
 
-    __array_ufunc__ = None  # `ndarray + tensor` leaves it to the tensor
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """NumPy's hook: `ndarray + tensor` is left to the tensor, `np.sqrt(tensor)` works on its values."""
+        if ufunc in _OPERATORS and method == "__call__" and not options:
+            return _OPERATORS[ufunc](*inputs)
+        arrays = [x.numpy() if isinstance(x, HasData) else x for x in inputs]
+        result = getattr(ufunc, method)(*arrays, **options)
+        if "out" in options or result is None:
+            return result
+        return tuple(map(new_tensor, result)) if isinstance(result, tuple) else new_tensor(np.asarray(result))
 
     def __add__(self, other: Any) -> Tensor:
         return ops.add(self, other)

@@ -43,6 +43,7 @@ class Reductions(HasData):
         **numpy: Any,
     ) -> Tensor:
         if numpy:
+            correction = numpy.pop("ddof", correction)
             dim, keepdim = _numpy_names("var", dim, keepdim, numpy)
         return ops.var(self, dim=dim, correction=_correction(unbiased, correction), keepdim=keepdim)
 
@@ -56,6 +57,7 @@ class Reductions(HasData):
         **numpy: Any,
     ) -> Tensor:
         if numpy:
+            correction = numpy.pop("ddof", correction)
             dim, keepdim = _numpy_names("std", dim, keepdim, numpy)
         return ops.std(self, dim=dim, correction=_correction(unbiased, correction), keepdim=keepdim)
 
@@ -107,19 +109,24 @@ class Reductions(HasData):
     def logsumexp(self, dim: Axes, keepdim: bool = False) -> Tensor:
         return ops.logsumexp(self, dim=dim, keepdim=keepdim)
 
-    def norm(self, p: float = 2, dim: Axes = None, keepdim: bool = False) -> Tensor:
+    def norm(self, p: float | str = 2, dim: Axes = None, keepdim: bool = False) -> Tensor:
         return ops.norm(self, p, dim, keepdim)
 
-    def cumsum(self, dim: int) -> Tensor:
+    def median(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        return ops.median(self, dim, keepdim)
+
+    def cumsum(self, dim: Any = None, **numpy: Any) -> Tensor:
+        if numpy:
+            dim, _ = _numpy_names("cumsum", dim, None, numpy)
         return ops.cumsum(self, dim=dim)
 
-    def sort(self, dim: int = -1, descending: bool = False) -> Any:
+    def sort(self, dim: int = -1, descending: bool = False, *, stable: bool = True) -> Any:
         return ops.sort(self, dim, descending)
 
-    def argsort(self, dim: int = -1, descending: bool = False) -> Tensor:
+    def argsort(self, dim: int = -1, descending: bool = False, *, stable: bool = True) -> Tensor:
         return ops.argsort(self, dim=dim, descending=descending)
 
-    def topk(self, k: int, dim: int = -1, largest: bool = True) -> Any:
+    def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
         return ops.topk(self, k, dim, largest)
 
     # --- products -------------------------------------------------------------------------------------------
@@ -141,9 +148,12 @@ class Reductions(HasData):
 
 
 def _numpy_names(name: str, dim: Any, keepdim: Any, given: dict[str, Any]) -> tuple[Any, Any]:
-    """NumPy's `axis` and `keepdims` for PyTorch's `dim` and `keepdim`."""
-    for key in given:
-        if key not in ("axis", "keepdims"):
+    """NumPy's `axis` and `keepdims` for PyTorch's `dim` and `keepdim`.
+
+    `np.mean(tensor)` calls `tensor.mean(axis=None, dtype=None, out=None)`.
+    """
+    for key, value in given.items():
+        if key not in ("axis", "keepdims") and not (key in ("dtype", "out") and value is None):
             raise TypeError(
                 f"{name}: unexpected argument {key!r}; expected dim (or axis) and keepdim (or keepdims)"
             )

@@ -63,9 +63,7 @@ class Shapes(HasData):
 
     def t(self) -> Tensor:
         """A matrix transposed; a view."""
-        if self._data.ndim > 2:
-            raise ValueError(f"t: expected at most 2 dimensions, got shape {self._data.shape}; use .mT")
-        return self.T
+        return ops.t(self)
 
     def reshape(self, *shape: Any) -> Tensor:
         return ops.reshape(self, shape=_sizes(shape))
@@ -87,8 +85,8 @@ class Shapes(HasData):
     def reshape_as(self, other: Tensor) -> Tensor:
         return ops.reshape(self, shape=other._data.shape)
 
-    def permute(self, *dims: Any) -> Tensor:
-        return ops.permute(self, dims=_sizes(dims))
+    def permute(self, *order: Any, dims: Sequence[int] | None = None) -> Tensor:
+        return ops.permute(self, dims=_sizes(order) if dims is None else tuple(dims))
 
     def transpose(self, dim0: int, dim1: int) -> Tensor:
         return ops.transpose(self, dim0, dim1)
@@ -119,6 +117,12 @@ class Shapes(HasData):
 
     def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
         return ops.diagonal(self, offset=offset, dim1=dim1, dim2=dim2)
+
+    def diag(self, diagonal: int = 0) -> Tensor:
+        return ops.diag(self, diagonal)
+
+    def trace(self) -> Tensor:
+        return ops.trace(self)
 
     def flip(self, *dims: Any) -> Tensor:
         return ops.flip(self, dims=_sizes(dims))
@@ -165,11 +169,14 @@ class Shapes(HasData):
     def gather(self, dim: int, index: Any) -> Tensor:
         return ops.gather(self, dim, index)
 
-    def scatter(self, dim: int, index: Any, src: Any) -> Tensor:
-        return ops.scatter(self, dim, index, src)
+    def scatter(self, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Tensor:
+        return ops.scatter(self, dim, index, src, value=value)
 
     def scatter_add(self, dim: int, index: Any, src: Any) -> Tensor:
         return ops.scatter_add(self, dim, index, src)
+
+    def index_add(self, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Tensor:
+        return ops.index_add(self, dim, index, source, alpha=alpha)
 
     def take_along_dim(self, indices: Any, dim: int | None = None) -> Tensor:
         return ops.take_along_dim(self, indices, dim)
@@ -178,7 +185,19 @@ class Shapes(HasData):
         return ops.index_select(self, dim, index)
 
     def masked_select(self, mask: Any) -> Tensor:
-        return ops.getitem(self, mask)
+        return ops.masked_select(self, mask)
+
+    def bincount(self, weights: Any = None, minlength: int = 0) -> Tensor:
+        return ops.bincount(self, weights, minlength)
+
+    def unique(
+        self,
+        sorted: bool = True,
+        return_inverse: bool = False,
+        return_counts: bool = False,
+        dim: int | None = None,
+    ) -> Any:
+        return ops.unique(self, sorted, return_inverse, return_counts, dim)
 
     def nonzero(self, as_tuple: bool = False) -> Any:
         return ops.nonzero(self, as_tuple)
