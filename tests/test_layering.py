@@ -23,7 +23,7 @@ TENSOR = ("tensor", "tensor_methods", "autograd", "creation", "random_creation")
 # From the ground up. A module may import from the rows below its own, and from its own part of the row.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("kernels", "dtypes", "cuda"),
-    ("autograd.modes",),
+    ("autograd.modes", "autograd.anomaly"),
     ("autograd.registry",),  # where an op is registered
     ("random",),
     ("ops",),

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from tinytorch.autograd import graph, registry
+from tinytorch.autograd.anomaly import call_site
 from tinytorch.autograd.modes import modes, set_grad_enabled
-from tinytorch.autograd.registry import Node, call_site, new_tensor
+from tinytorch.autograd.registry import Node, new_tensor
 from tinytorch.tensor_methods import TensorMethods
 
 _TIES = ("_counter", "_base", "_seen", "_taken", "_hooks")  # to views and to the graph: a copy has its own

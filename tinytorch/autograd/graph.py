@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinytorch.autograd.anomaly import check_backward
 from tinytorch.autograd.modes import modes
 from tinytorch.autograd.registry import Node, new_tensor, observers
 
@@ -135,7 +136,7 @@ def _gradients(node: Node, g: Any, needs: Sequence[bool], on_arrays: bool) -> Se
     if type(gradients) is not tuple:
         gradients = (gradients,)
     if not on_arrays and modes.anomaly:
-        _check_backward(node, g, [x if need else None for x, need in zip(gradients, needs, strict=True)])
+        check_backward(node, g, [x if need else None for x, need in zip(gradients, needs, strict=True)])
     return gradients
 
 
@@ -187,14 +188,3 @@ def _run_hooks(hooks: dict[int, Callable], g: Any) -> Any:
     finally:
         modes.backward = within
     return g
-
-
-def _check_backward(node: Node, g: Any, gradients: Sequence[Any]) -> None:
-    for i, gradient in enumerate(gradients):
-        if gradient is not None and np.isnan(gradient._data).any():
-            sick = " (the gradient that came in held NaN already)" if np.isnan(g._data).any() else ""
-            raise RuntimeError(
-                f"detect_anomaly: the gradient of '{node.op.name}' made a NaN for its argument {i}, shape "
-                f"{gradient.shape}{sick}; the operation was called at "
-                f"{node.site or 'a line before the mode was on'}."
-            )

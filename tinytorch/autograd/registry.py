@@ -25,13 +25,13 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from tinytorch.autograd.anomaly import call_site, check_forward
 from tinytorch.autograd.modes import modes
 
 _order = itertools.count(1)
@@ -361,7 +361,7 @@ def apply(op: Op, inputs: Sequence[Any], params: dict) -> Any:
     else:
         _leave_unrecorded(op, inputs, result, grad)
     if modes.anomaly and not modes.backward:
-        _check_forward(op, inputs, result)
+        check_forward(op.name, inputs, result)
     for observe in observers:
         observe(op, inputs, params, result)
     return result
@@ -430,28 +430,3 @@ def _record(op: Op, inputs: Sequence[Any], params: dict, result: Any, extras: An
     if modes.anomaly:
         node.site = call_site()
     result.requires_grad, result._node = True, node
-
-
-def call_site() -> str:
-    """`file:line` of the nearest frame outside this package."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if not (name == "tinytorch" or name.startswith("tinytorch.")):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        frame = frame.f_back
-    return "<unknown>"
-
-
-def _check_forward(op: Op, inputs: Sequence[Any], result: Any) -> None:
-    out = result._data
-    if out.dtype.kind != "f" or not np.isnan(out).any():
-        return
-    floats = [(i, t._data) for i, t in enumerate(inputs) if t is not None and t._data.dtype.kind == "f"]
-    sick = [i for i, array in floats if np.isnan(array).any()]
-    whence = f"its arguments {sick} held NaN already" if sick else "none of its arguments held one"
-    at = tuple(int(i) for i in np.argwhere(np.isnan(out))[0])
-    raise RuntimeError(
-        f"detect_anomaly: '{op.name}' made a NaN at index {at} of its result, shape {out.shape}, called at "
-        f"{call_site()}; {whence}. Look at the arguments there (log of 0? 0/0? inf - inf?)."
-    )
