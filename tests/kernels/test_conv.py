@@ -66,7 +66,8 @@ def test_gradients(case, layout):
 
 
 # More channels than a block of rows, more pixels than a block of columns, images for all threads and for one;
-# rows of pixels that are a part of a panel, half of one, one, and several, which are read where they lie.
+# rows of pixels that are a part of a panel, a quarter, half of one, one, and several, of which the last four
+# are read where they lie.
 LARGE = [
     # n, groups, in, out, h, w, window, stride, padding
     (3, 1, 40, 30, 17, 33, (3, 3), (1, 1), ((1, 1), (1, 1))),
@@ -76,6 +77,8 @@ LARGE = [
     (2, 8, 1, 1, 33, 20, (3, 3), (1, 1), ((1, 1), (1, 1))),
     (1, 1, 2, 3, 30, 30, (19, 18), (1, 1), ((0, 0), (0, 0))),
     (3, 2, 40, 14, 10, LANES, (3, 3), (1, 1), ((1, 1), (1, 1))),
+    (2, 1, 40, 25, 8, LANES // 2, (3, 3), (1, 1), ((1, 1), (1, 1))),
+    (3, 1, 6, 14, 24, LANES, (3, 3), (2, 2), ((1, 1), (1, 1))),
     (1, 1, 40, 13, 7, 2 * LANES, (3, 3), (1, 1), ((1, 1), (1, 1))),
     (2, 1, 5, 25, 6, 6 * LANES, (1, 5), (1, 1), ((0, 0), (2, 2))),
     (2, 1, 33, 12, 8, 4 * LANES, (1, 1), (1, 2), ((0, 0), (0, 0))),

@@ -85,8 +85,8 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
     ) = read(plan_id)  # fmt: skip
     pixels = word(data_address(plan_id) + 40) * wide
     panels = (pixels + panel - 1) // panel
-    # Rows of pixels that are panels, or halves of them, are read where they lie.
-    direct = wide % panel == 0 or (2 * wide == panel and pixels % panel == 0)
+    # Rows of pixels that are panels, or halves or quarters of them, are read where they lie.
+    direct = wide % panel == 0 or ((wide == lanes or 2 * wide == lanes) and pixels % panel == 0)
     channels = even(inputs, max(1, DEPTH // tap_count))
     step_most = (channels * tap_count + 1) * PANEL
     block = min(panels, max(1, BLOCK // step_most))
@@ -117,9 +117,11 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
                 place = channel * plane_bytes + word(taps + 8 * tap) * size
                 store_word(matrix + (channel * tap_count + tap) * 8, place)
     pitch, in_row = row_bytes * down, max(1, wide // panel)  # of rows of the result; panels in one
-    second, following = (
-        (pitch, 2 * pitch) if wide < panel else (VECTOR_BYTES, pitch if in_row == 1 else PANEL)
-    )
+    half, second, following = 0, VECTOR_BYTES, pitch if in_row == 1 else PANEL
+    if wide == lanes:
+        second, following = pitch, 2 * pitch
+    elif wide < lanes:
+        half, second, following = pitch, 2 * pitch, 4 * pitch
     tall = even(outputs, ROWS)
     unit, last, filled = images * panels * part // parts, images * panels * (part + 1) // parts, -1
     while unit < last:
@@ -175,7 +177,7 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
                             b = image + c0 * plane_bytes + pixel // wide * pitch + pixel % wide * size
                             ahead = (at - q) * panel
                             tap_tiles(
-                                high, many_panels, a, weight_row, size, b, second, following, matrix,
+                                high, many_panels, a, weight_row, size, b, half, second, following, matrix,
                                 start + ahead * start_col, start_row, panel * start_col, z + ahead * size,
                                 pixels * size, depth, low,
                             )  # fmt: skip

@@ -136,6 +136,16 @@ class Emitter:
         zeros = ir.Constant(self.vector, [0.0] * self.lanes)
         return self.builder.call(read, [pointer, ir.Constant(_i32, 1), mask, zeros])
 
+    def load_halves(self, address: ir.Value, apart: ir.Value) -> ir.Value:
+        """A vector whose second half lies `apart` bytes from the first."""
+        half = ir.VectorType(self.real, self.lanes // 2)
+        parts = []
+        for pointer in (self.at(address, 0, half), self.at(address, apart, half)):
+            parts.append(self.builder.load(pointer))
+            parts[-1].align = 1
+        order = ir.Constant(ir.VectorType(_i32, self.lanes), list(range(self.lanes)))
+        return self.builder.shuffle_vector(*parts, order)
+
     def store(self, value: ir.Value, pointer: ir.Value, mask: ir.Value | None = None) -> None:
         """Put `value`, or its lanes in the mask, at a typed pointer."""
         if mask is None:

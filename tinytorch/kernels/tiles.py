@@ -11,10 +11,11 @@ Addresses are integers and strides are bytes, as in `simd`.
     the order of k in whatever tile it falls: how a product is cut into tiles, or into shares of threads,
     does not change a bit of it.  Where not MASKED, rows of `b` are read up to whole vectors, so `b` must have
     them.
-`tap_tiles(rows, count, a, a_row, a_k, b, b_second, b_next, table, start, start_row, start_next, c, c_row, k,
-floor)`
+`tap_tiles(rows, count, a, a_row, a_k, b, b_half, b_second, b_next, table, start, start_row, start_next, c,
+c_row, k, floor)`
     `tiles` of VECTORS whole vectors whose row k of b begins `table[k]` bytes from b, a table of integers, and
-    goes on b_second bytes further with its second vector: pixels of an image, read where they lie.
+    goes on b_second bytes further with its second vector: pixels of an image, read where they lie.  Where
+    b_half is not 0, the second half of each vector lies so many bytes from the first.
 `dots(rows, columns, a, a_row, b, b_col, start, start_row, c, c_row, k, floor)`
     the same where `a` and `b` are both contiguous along k, for rows <= DOT_ROWS and columns <= DOT_COLUMNS,
     or for one row and columns <= DOT_COLUMNS_ALONE, and for k >= lanes.  The lanes are partial sums along
@@ -111,21 +112,24 @@ def _emit_tiles(rows: int, vectors: int, partial: bool, size: int) -> Callable:
     return emit_body
 
 
-def _emit_tap_tiles(rows: int, size: int) -> Callable:
+def _emit_tap_tiles(rows: int, halves: bool, size: int) -> Callable:
     """Tiles of exactly `rows` x VECTORS vectors, of rows of b that a table tells."""
 
     def emit_body(
-        builder, count, a, a_row, a_k, b, b_second, b_next, table, start, start_row, start_next, c, c_row, k,
-        floor,
+        builder, count, a, a_row, a_k, b, b_half, b_second, b_next, table, start, start_row, start_next, c,
+        c_row, k, floor,
     ):  # fmt: skip
         emit = Emitter(builder, size)
         a_rows = emit.rows(a, a_row, rows)
+
+        def load(row: ir.Value) -> ir.Value:
+            return emit.load_halves(row, b_half) if halves else emit.load(emit.at(row, 0))
 
         def one(b: ir.Value, start: ir.Value, c: ir.Value) -> list[ir.Value]:
             def step(along: ir.Value, entry: ir.Value, *total: ir.Value) -> list[ir.Value]:
                 offset = builder.load(builder.bitcast(entry, ir.IntType(64).as_pointer()))
                 row = emit.byte(b, offset)
-                b_vectors = [emit.load(emit.at(row, 0)), emit.load(emit.at(row, b_second))]
+                b_vectors = [load(row), load(emit.byte(row, b_second))]
                 following = [builder.add(along, a_k), emit.byte(entry, 8)]
                 for i in range(rows):
                     element = emit.splat(emit.load(emit.at(a_rows[i], along, emit.real)))
@@ -243,25 +247,29 @@ if JIT:
 
     @intrinsic
     def tap_tiles(  # noqa: D103
-        _, rows, count, a, a_row, a_k, b, b_second, b_next, table, start, start_row, start_next, c, c_row, k,
-        floor,
+        _, rows, count, a, a_row, a_k, b, b_half, b_second, b_next, table, start, start_row, start_next, c,
+        c_row, k, floor,
     ):  # fmt: skip
         size = size_of_type(floor)
 
         def codegen(context, builder, signature, arguments):
             rows, *others = arguments
+            in_halves = builder.icmp_signed("!=", others[5], integer(0))
+            which = builder.select(in_halves, builder.add(rows, integer(ROWS)), rows)
             end = builder.append_basic_block("tile_end")
-            choice = builder.switch(rows, end)
-            for height in range(1, ROWS + 1):
-                block = builder.append_basic_block("tile_case")
-                choice.add_case(height, block)
-                builder.position_at_end(block)
-                _call(context, builder, f"taps_{height}_{size}", _emit_tap_tiles(height, size), others)
-                builder.branch(end)
+            choice = builder.switch(which, end)
+            for halves in (False, True):
+                for height in range(1, ROWS + 1):
+                    block = builder.append_basic_block("tile_case")
+                    choice.add_case(height + ROWS * halves, block)
+                    builder.position_at_end(block)
+                    emit = _emit_tap_tiles(height, halves, size)
+                    _call(context, builder, f"taps_{height}_{halves:d}_{size}", emit, others)
+                    builder.branch(end)
             builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*[types.intp] * 15, floor), codegen
+        return types.void(*[types.intp] * 16, floor), codegen
 
     @intrinsic
     def dots(_, rows, columns, a, a_row, b, b_col, start, start_row, c, c_row, k, floor):  # noqa: D103
@@ -306,10 +314,12 @@ else:
                 elements(c + nth * columns * floor.itemsize + i * c_row, columns, floor)[:] = total
 
     def tap_tiles(  # noqa: D103
-        rows: int, count: int, a: int, a_row: int, a_k: int, b: int, b_second: int, b_next: int, table: int,
-        start: int, start_row: int, start_next: int, c: int, c_row: int, k: int, floor: Any,
+        rows: int, count: int, a: int, a_row: int, a_k: int, b: int, b_half: int, b_second: int, b_next: int,
+        table: int, start: int, start_row: int, start_next: int, c: int, c_row: int, k: int, floor: Any,
     ) -> None:  # fmt: skip
         lanes = VECTOR_BYTES // floor.itemsize
+        half = lanes // 2
+        apart = b_half or VECTOR_BYTES // 2
         for nth in range(count):
             for i in range(rows):
                 for j in range(VECTORS):
@@ -317,7 +327,8 @@ else:
                     for step in range(k):
                         element = elements(a + i * a_row + step * a_k, 1, floor)
                         row = b + nth * b_next + word(table + 8 * step) + j * b_second
-                        total += element * elements(row, lanes, floor)
+                        total[:half] += element * elements(row, half, floor)
+                        total[half:] += element * elements(row + apart, half, floor)
                     total += elements(
                         start + nth * start_next + i * start_row + j * VECTOR_BYTES, lanes, floor
                     )
