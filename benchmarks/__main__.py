@@ -72,7 +72,7 @@ def main() -> int:
     if arguments.list or not chosen:
         print("\n".join(WORKLOADS))
         return 0 if arguments.list else 2
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 200)
     rows = []
     with Runner(arguments.threads, arguments.rounds, console.print) as runner:
         if runner.missing:

@@ -26,6 +26,10 @@ class Shape(NamedTuple):
         return self.window // 2
 
     @property
+    def out_size(self) -> int:
+        return -(-self.size // self.stride)
+
+    @property
     def name(self) -> str:
         more = (f" s{self.stride}" if self.stride > 1 else "") + (
             f" g{self.groups}" if self.groups > 1 else ""
@@ -55,7 +59,7 @@ SHAPES = [
 def _arrays(shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """x, weight, bias, and a gradient of the result."""
     rng = np.random.default_rng(0)
-    out = -(-shape.size // shape.stride)
+    out = shape.out_size
     sizes = (
         (shape.batch, shape.inputs, shape.size, shape.size),
         (shape.outputs, shape.inputs // shape.groups, shape.window, shape.window),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.conv import Shape
 from benchmarks.runner import row
 from benchmarks.suite import WORKLOADS
 from benchmarks.training import flops
@@ -35,6 +36,11 @@ def test_without_peers_there_is_no_ratio() -> None:
 def test_flops_of_a_step_leave_out_the_gradient_of_the_input() -> None:
     assert flops((3, 5), batch=2) == 2 * 2 * (2 * 15)
     assert flops((3, 5, 7), batch=1) == 2 * (2 * 15 + 3 * 35)
+
+
+def test_flops_of_a_convolution():
+    assert Shape(2, 4, 7, 6, 3, stride=2, groups=2).flops == 2 * 2 * 6 * (4 * 4) * 2 * 9
+    assert all(workload.flops is None or workload.flops > 0 for workload in WORKLOADS.values())
 
 
 @pytest.mark.parametrize(
