@@ -38,7 +38,7 @@ class Shape(NamedTuple):
 
     @property
     def flops(self) -> float:
-        pixels = -((-self.size // self.stride) ** 2)
+        pixels = self.out_size**2
         return 2.0 * self.batch * self.outputs * pixels * self.inputs // self.groups * self.window**2
 
 
