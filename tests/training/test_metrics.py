@@ -17,6 +17,8 @@ from tinytorch.training import accuracy, confusion_matrix
         ([0.9, 0.2], [1, 1], 0.5, 0.5),
         ([[0.3], [-0.3]], [[1.0], [0.0]], 0.0, 1.0),
         ([[float("nan")], [0.9]], [[1.0], [1.0]], 0.5, 0.5),
+        ([[float("nan")], [0.9]], [[0.0], [1.0]], 0.5, 0.5),
+        ([[float("nan")] * 3, [0.1, 0.2, 0.7]], [0, 2], 0.5, 0.5),
     ],
 )
 def test_accuracy(scores, labels, threshold, expected):

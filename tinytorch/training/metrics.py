@@ -10,7 +10,7 @@ from tinytorch.tensor import Tensor
 
 
 def accuracy(scores: Any, labels: Any, threshold: float = 0.5) -> float:
-    """The share of right answers, from 0 to 1.
+    """The share of right answers, from 0 to 1. NaN is no answer, and so is not right.
 
     scores: (n, classes), of which the largest is the answer; or (n, 1) or (n,) for two classes, where above
         `threshold` means 1 (pass 0 for logits).
@@ -22,7 +22,8 @@ def accuracy(scores: Any, labels: Any, threshold: float = 0.5) -> float:
     0.5
     """
     answers, truth = _answers(scores, labels, threshold)
-    return float(np.mean(answers == truth))
+    given = ~np.isnan(_array(scores)).reshape(len(answers), -1).any(axis=1)
+    return float(np.mean((answers == truth) & given))
 
 
 def confusion_matrix(
