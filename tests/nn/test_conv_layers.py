@@ -91,7 +91,7 @@ def test_like_torch(name):
 
 @pytest.mark.parametrize("kind", ["Conv2d", "Conv1d", "ConvTranspose2d"])
 def test_weights_start_as_in_torch(kind):
-    """Uniform up to 1 / sqrt(fan-in), which of a transposed convolution is that of its weight's second axis."""
+    """Uniform up to 1 / sqrt(fan-in), which a transposed convolution takes from its weight's second axis."""
     tt.manual_seed(0)
     torch.manual_seed(0)
     ours, theirs = getattr(nn, kind)(40, 30, 3), getattr(torch.nn, kind)(40, 30, 3)
