@@ -20,7 +20,7 @@ from tinytorch.kernels._jit import bind, kernel
 from tinytorch.kernels.gemm import Scratch
 from tinytorch.kernels.maps import ready
 from tinytorch.kernels.memory import empty
-from tinytorch.kernels.packing import data_address, first_length, rounded
+from tinytorch.kernels.packing import data_address, even, first_length, rounded
 from tinytorch.kernels.parallel import ASK, Job
 from tinytorch.kernels.pixels import pack_pixels, with_border
 from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, load, size_of, store, store_word, word
@@ -66,13 +66,6 @@ def read(plan):
         word(at + 56), word(at + 64), word(at + 72), word(at + 80), word(at + 88), word(at + 96),
         word(at + 104), word(at + 112), word(at + 120), at + 128,
     )  # fmt: skip
-
-
-@kernel(inline=True)
-def even(length, most):
-    """The longest of the fewest nearly equal pieces of at most `most` that make up `length`."""
-    pieces = (length + most - 1) // most
-    return (length + pieces - 1) // pieces
 
 
 def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts):

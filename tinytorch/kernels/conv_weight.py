@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinytorch.kernels.conv import Pair, Sides, corner_and_taps, even, jobs, plan, read, run
+from tinytorch.kernels.conv import Pair, Sides, corner_and_taps, jobs, plan, read, run
 from tinytorch.kernels.gemm import Scratch
 from tinytorch.kernels.maps import ready
 from tinytorch.kernels.memory import empty
-from tinytorch.kernels.packing import data_address, first_length, pack_columns, panel_bytes, rounded
+from tinytorch.kernels.packing import data_address, even, first_length, pack_columns, panel_bytes, rounded
 from tinytorch.kernels.parallel import ASK
 from tinytorch.kernels.pixels import pack_pixels, with_border
 from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, size_of, store, word

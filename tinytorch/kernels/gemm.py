@@ -23,6 +23,7 @@ from tinytorch.kernels.memory import SMALLEST, empty
 from tinytorch.kernels.packing import (
     data_address,
     entries,
+    even,
     first_length,
     matrix,
     pack_columns,
@@ -52,13 +53,6 @@ _SMALL = SMALLEST // 4  # elements that `empty` would not take from the pool eit
 
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 ZERO, LOWEST = np.float32(0), np.float32(-np.inf)  # bound anew for each type
-
-
-@kernel(inline=True)
-def _even(length, most):
-    """The longest of the fewest nearly equal pieces of at most `most` that make up `length`."""
-    pieces = (length + most - 1) // most
-    return (length + pieces - 1) // pieces
 
 
 @kernel(inline=True)
@@ -98,7 +92,7 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
     # How: along k where both operands lie along it and c is flat, else by tiles of packed or unpacked panels.
     flat = a_k == size and b_k == size and (b_col != size or n == 1)
     flat = flat and (m == 1 or (m <= FLAT_ROWS and k >= FLAT_DEPTH * m))
-    kc = rounded(_even(k, DEPTH // size), lanes)
+    kc = rounded(even(k, DEPTH // size), lanes)
     if a_k == size:  # rows a page apart all fall on the same few sets of the first-level cache
         pack_a = CROWDED and a_row % 4096 == 0
     else:
@@ -169,7 +163,7 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
                             total += load(x + step * size, ZERO) * load(y + step * size, ZERO)
                         store(z, low if total < low else total)
             continue
-        tall = _even(i1 - i0, ROWS)
+        tall = even(i1 - i0, ROWS)
         for k0 in range(0, k, kc):
             depth = min(kc, k - k0)
             low = ZERO if relu and k0 + kc >= k else LOWEST

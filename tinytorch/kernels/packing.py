@@ -65,6 +65,13 @@ def rounded(count, lanes):
 
 
 @kernel(inline=True)
+def even(length, most):
+    """The longest of the fewest nearly equal pieces of at most `most` that make up `length`."""
+    pieces = (length + most - 1) // most
+    return (length + pieces - 1) // pieces
+
+
+@kernel(inline=True)
 def _copy_row(count, source, target, ahead, like, size):
     """Copy `count` neighbours by whole vectors, and fetch what lies `ahead` bytes further."""
     lanes = VECTOR_BYTES // size
