@@ -12,16 +12,16 @@ threads, so the bits do not depend on their number.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from tinytorch.kernels._jit import bind, kernel
+from tinytorch.kernels._jit import kernel
 from tinytorch.kernels.gemm import Scratch
 from tinytorch.kernels.maps import ready
 from tinytorch.kernels.memory import empty
 from tinytorch.kernels.packing import data_address, even, first_length, rounded
-from tinytorch.kernels.parallel import ASK, Job
+from tinytorch.kernels.parallel import ASK, Job, jobs_of
 from tinytorch.kernels.pixels import pack_pixels, with_border
 from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, load, size_of, store, store_word, word
 from tinytorch.kernels.tiles import tap_tiles, tiles
@@ -192,15 +192,7 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
     return 0
 
 
-def jobs(share: Callable, name: str) -> dict[np.dtype, Job]:
-    """`share` for float32 and for float64."""
-    return {
-        np.dtype(real): Job(bind(share, f"{name}_{real.__name__}", ZERO=real(0), LOWEST=real(-np.inf)))
-        for real in (np.float32, np.float64)
-    }
-
-
-_jobs = jobs(_correlate, "correlate")
+_jobs = jobs_of(_correlate, "correlate")
 _scratch = Scratch()
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinytorch.kernels.conv import Pair, Sides, corner_and_taps, jobs, plan, read, run
+from tinytorch.kernels.conv import Pair, Sides, corner_and_taps, plan, read, run
 from tinytorch.kernels.gemm import Scratch
 from tinytorch.kernels.maps import ready
 from tinytorch.kernels.memory import empty
 from tinytorch.kernels.packing import data_address, even, first_length, pack_columns, panel_bytes, rounded
-from tinytorch.kernels.parallel import ASK
+from tinytorch.kernels.parallel import ASK, jobs_of
 from tinytorch.kernels.pixels import pack_pixels, with_border
 from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, size_of, store, word
 from tinytorch.kernels.tiles import tiles
@@ -110,7 +110,7 @@ def _sum_products(x_id, g_id, unused, sums_id, scratch_id, plan_id, part, parts)
     return 0
 
 
-_jobs = jobs(_sum_products, "conv_weight")
+_jobs = jobs_of(_sum_products, "conv_weight")
 _scratch = Scratch()
 
 

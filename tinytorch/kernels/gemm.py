@@ -18,7 +18,7 @@ import threading
 
 import numpy as np
 
-from tinytorch.kernels._jit import bind, kernel
+from tinytorch.kernels._jit import kernel
 from tinytorch.kernels.memory import SMALLEST, empty
 from tinytorch.kernels.packing import (
     data_address,
@@ -32,7 +32,7 @@ from tinytorch.kernels.packing import (
     rounded,
     row_panel_bytes,
 )
-from tinytorch.kernels.parallel import ASK, Job
+from tinytorch.kernels.parallel import ASK, jobs_of
 from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, first_level_ways, load, size_of, store
 from tinytorch.kernels.tiles import DOT_COLUMNS, DOT_COLUMNS_ALONE, DOT_ROWS, MASKED, dots, tiles
 
@@ -51,7 +51,6 @@ PARALLEL_WORK = 250_000  # multiply-adds from which two threads beat one
 
 _SMALL = SMALLEST // 4  # elements that `empty` would not take from the pool either
 
-_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 ZERO, LOWEST = np.float32(0), np.float32(-np.inf)  # bound anew for each type
 
 
@@ -220,10 +219,7 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
     return 0
 
 
-jobs = {
-    _F32: Job(bind(_share, "gemm_float32", ZERO=np.float32(0), LOWEST=np.float32(-np.inf))),
-    _F64: Job(bind(_share, "gemm_float64", ZERO=np.float64(0), LOWEST=np.float64(-np.inf))),
-}
+jobs = jobs_of(_share, "gemm")
 
 
 class Scratch(threading.local):

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinytorch.kernels import gemm, reduce_loops
-from tinytorch.kernels._jit import bind, kernel
+from tinytorch.kernels._jit import kernel
 from tinytorch.kernels.maps import READY, SERIAL
 from tinytorch.kernels.memory import empty
 from tinytorch.kernels.packing import data_address, first_length
-from tinytorch.kernels.parallel import ASK, Job, call
+from tinytorch.kernels.parallel import ASK, call, jobs_of
 from tinytorch.kernels.simd import elements, word
 
 INPUT, WEIGHT, BIAS, RELU = 1, 2, 4, 8  # what is wanted, and whether the gradient passes a relu first
@@ -67,10 +67,7 @@ def _share(arrays_id, product, wanted, unused, unused_too, unused_as_well, part,
     return missing
 
 
-_jobs = {
-    np.dtype(real): Job(bind(_share, f"linear_grad_{real.__name__}", ZERO=real(0)))
-    for real in (np.float32, np.float64)
-}
+_jobs = jobs_of(_share, "linear_grad")
 _scratch = gemm.Scratch(), gemm.Scratch()
 
 

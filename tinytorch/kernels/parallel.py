@@ -13,12 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tinytorch.kernels._jit import JIT, kernel
+from tinytorch.kernels._jit import JIT, bind, kernel
 
 ARGUMENTS = 6  # of a share, beside part and parts
 ASK = -1  # as `part`: do nothing, and return how many bytes of scratch are missing
@@ -117,3 +118,11 @@ class Job:
                 launch, _ = _entry(launch, ARGUMENTS + 1)
         self.together = functools.partial(launch, self.address)
         return self.together(*integers)
+
+
+def jobs_of(share: Callable, name: str) -> dict[np.dtype, Job]:
+    """`share` for float32 and for float64: its ZERO and LOWEST are 0 and -infinity of the type."""
+    return {
+        np.dtype(real): Job(bind(share, f"{name}_{real.__name__}", ZERO=real(0), LOWEST=real(-np.inf)))
+        for real in (np.float32, np.float64)
+    }

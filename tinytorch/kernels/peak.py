@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
-from tinytorch.kernels._jit import bind, get_num_threads
+from tinytorch.kernels._jit import get_num_threads
 from tinytorch.kernels.memory import SMALLEST, empty
 from tinytorch.kernels.packing import data_address
-from tinytorch.kernels.parallel import ASK, Job
+from tinytorch.kernels.parallel import ASK, jobs_of
 from tinytorch.kernels.simd import PANEL, ROWS, size_of
 from tinytorch.kernels.tiles import tiles
 
@@ -29,10 +29,7 @@ def _share(a_id, b_id, c_id, repeats, unused, unused_too, part, parts):
     return 0
 
 
-_jobs = {
-    np.dtype(real): Job(bind(_share, f"peak_{real.__name__}", ZERO=real(0), LOWEST=real(-np.inf)))
-    for real in (np.float32, np.float64)
-}
+_jobs = jobs_of(_share, "peak")
 
 
 def peak(dtype: type | np.dtype = np.float32, seconds: float = 0.2) -> float:
