@@ -48,6 +48,18 @@ CALLS = {  # function of a namespace F, and of the arrays
     "dropout": (lambda F, x: F.dropout(x, 0.5, False, False), X),
     "pad": (lambda F, x: F.pad(x, (1, 2)), X),
     "pad_value": (lambda F, x: F.pad(x, [1, 0, 0, -1], "constant", 2.0), X),
+    "pad_reflect": (lambda F, x: F.pad(x, (1, 2), "reflect"), X),
+    "pad_replicate": (lambda F, x: F.pad(input=x, pad=[3, 0], mode="replicate", value=0), X),
+    "pad_circular": (lambda F, x: F.pad(x[None, None], (4, 1, -1, 2), "circular"), X),
+    "interpolate": (lambda F, x: F.interpolate(x[None], None, 1.5), X),
+    "interpolate_names": (
+        lambda F, x: F.interpolate(
+            input=x[None, None], size=(5, 3), scale_factor=None, mode="bilinear", align_corners=True,
+            recompute_scale_factor=None, antialias=False,
+        ), X,
+    ),
+    "dropout1d": (lambda F, x: F.dropout1d(x, 0.5, False, False), X),
+    "dropout2d": (lambda F, x: F.dropout2d(input=x[None, None], p=0.0, training=True, inplace=False), X),
     "pad_names": (lambda F, x: F.pad(input=x, pad=(0, 1), mode="constant", value=None), X),
     "mse_loss": (lambda F, x, t: F.mse_loss(input=x, target=t, reduction="sum"), X, P),
     "l1_loss": (lambda F, x, t: F.l1_loss(input=x, target=t), X, P),
@@ -95,19 +107,12 @@ def test_calls(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["relu", "leaky_relu", "elu", "silu", "pad", "softmax", "log_softmax", "huber_loss"]
+    "name",
+    ["relu", "leaky_relu", "elu", "silu", "pad", "softmax", "log_softmax", "huber_loss", "interpolate"],
 )
 def test_the_order_of_the_arguments_is_pytorchs(name):
     ours, theirs = (list(inspect.signature(getattr(module, name)).parameters) for module in (F, TF))
     assert ours == theirs[: len(ours)]
-
-
-@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
-def test_other_borders_are_not_built(mode):
-    with pytest.raises(
-        NotImplementedError, match=f"expected mode 'constant', the only one built yet, got '{mode}'"
-    ):
-        F.pad(tt.ones(2, 3), (1, 1), mode=mode)
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])

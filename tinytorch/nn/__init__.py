@@ -15,7 +15,7 @@ from tinytorch.nn._activations import (
 )
 from tinytorch.nn._containers import ModuleDict, ModuleList, ParameterList
 from tinytorch.nn._conv import Conv1d, Conv2d, ConvTranspose2d
-from tinytorch.nn._dropout import Dropout
+from tinytorch.nn._dropout import Dropout, Dropout1d, Dropout2d
 from tinytorch.nn._embedding import Embedding
 from tinytorch.nn._linear import Identity, Linear
 from tinytorch.nn._losses import (
@@ -31,6 +31,7 @@ from tinytorch.nn._losses import (
 )
 from tinytorch.nn._module import Module
 from tinytorch.nn._norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
+from tinytorch.nn._pad import ConstantPad2d, ReflectionPad2d, ReplicationPad2d, ZeroPad2d
 from tinytorch.nn._parameter import Parameter
 from tinytorch.nn._pool import (
     AdaptiveAvgPool2d,
@@ -41,6 +42,7 @@ from tinytorch.nn._pool import (
 )
 from tinytorch.nn._sequential import Sequential
 from tinytorch.nn._shape import Flatten, Unflatten
+from tinytorch.nn._upsample import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [
     "ELU",
@@ -52,11 +54,14 @@ __all__ = [
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "ConstantPad2d",
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Embedding",
     "Flatten",
     "GroupNorm",
@@ -79,6 +84,8 @@ __all__ = [
     "ParameterList",
     "RMSNorm",
     "ReLU",
+    "ReflectionPad2d",
+    "ReplicationPad2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -87,6 +94,10 @@ __all__ = [
     "Softplus",
     "Tanh",
     "Unflatten",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+    "ZeroPad2d",
     "functional",
     "init",
     "utils",

@@ -44,6 +44,7 @@ from tinytorch.ops import (
     conv2d,
     conv_transpose2d,
     group_norm,
+    interpolate,
     layer_norm,
     max_pool1d,
     max_pool2d,
@@ -64,11 +65,14 @@ __all__ = [
     "cosine_similarity",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
     "elu",
     "embedding",
     "gelu",
     "group_norm",
     "huber_loss",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -118,19 +122,50 @@ def dropout(
     return ops.dropout(input, p, training, generator)
 
 
+def dropout1d(
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Any:
+    """Zeros for whole channels of signals, with probability `p`; see `nn.Dropout1d` and `dropout`."""
+    return ops.dropout1d(input, p, training, generator)
+
+
+def dropout2d(
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Any:
+    """Zeros for whole channels of images, with probability `p`; see `nn.Dropout2d` and `dropout`."""
+    return ops.dropout2d(input, p, training, generator)
+
+
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """`input` with a border: `pad` holds (before, after) of the last axis, then of the one before it, and so
     on. Negative numbers cut off.
 
-    mode: "constant" fills the border with `value`, 0 by default. Others are not built yet.
+    mode: "constant" fills the border with `value`, 0 by default. The others take it from `input`, of which
+    they pad the last 1 to 3 axes, with one or two before them: "reflect" mirrors at the outermost entry,
+    which is not repeated, "replicate" repeats that entry, and "circular" goes on at the other end.
+
+    Raises ValueError for borders that are longer than what they repeat, and a `value` with these modes.
 
     >>> import tinytorch as tt
     >>> pad(tt.ones(2), (1, 2))
     tensor([0., 1., 1., 0., 0.])
+    >>> for mode in ("reflect", "replicate", "circular"):
+    ...     pad(tt.tensor([[1, 2, 3]]), (2, 1), mode)
+    tensor([[3, 2, 1, 2, 3, 2]])
+    tensor([[1, 1, 1, 2, 3, 3]])
+    tensor([[2, 3, 1, 2, 3, 1]])
     """
-    if mode != "constant":
-        raise NotImplementedError(f"pad: expected mode 'constant', the only one built yet, got {mode!r}")
-    return ops.pad(input, padding=tuple(pad), value=0.0 if value is None else value)
+    return ops.extend(input, tuple(pad), mode, value)
 
 
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:

@@ -13,6 +13,7 @@ from tinytorch.ops.arithmetic import (
     remainder,
     sub,
 )  # fmt: skip
+from tinytorch.ops.border import border, extend
 from tinytorch.ops.compare import (
     eq,
     ge,
@@ -28,7 +29,7 @@ from tinytorch.ops.compare import (
 )  # fmt: skip
 from tinytorch.ops.conv import conv1d, conv2d, conv_transpose2d
 from tinytorch.ops.counts import bincount, unique
-from tinytorch.ops.dropout import dropout
+from tinytorch.ops.dropout import dropout, dropout1d, dropout2d
 from tinytorch.ops.einsum import einsum
 from tinytorch.ops.elementary import (
     cast,
@@ -119,6 +120,7 @@ from tinytorch.ops.pool import (
 )  # fmt: skip
 from tinytorch.ops.rectifier import elu, leaky_relu, relu, relu_grad, softplus
 from tinytorch.ops.reduce import all, any, cumsum, mean, prod, sum, sum_to, trace
+from tinytorch.ops.resize import interpolate
 from tinytorch.ops.select import clip, masked_fill, nan_to_num, tril, triu, where
 from tinytorch.ops.shape import (
     broadcast_to,
