@@ -1,5 +1,6 @@
 """Datasets, the order in which their samples come, and the loader that makes batches of them."""
 
+from tinytorch.data import transforms
 from tinytorch.data._collate import default_collate
 from tinytorch.data._dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
 from tinytorch.data._loader import DataLoader
@@ -26,4 +27,5 @@ __all__ = [
     "WeightedRandomSampler",
     "default_collate",
     "random_split",
+    "transforms",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,11 @@ from tinytorch.data._prefetch import prefetch
 from tinytorch.data._sampler import RandomSampler, SequentialSampler, whole_pass
 
 Array = np.ndarray
+
+# How much of the stream of random numbers is set aside for transforms: 2^27 numbers for each of 2^20 batches.
+_BLOCKS_OF_A_BATCH = 1 << 20
+_BLOCKS_OF_A_PASS = 1 << 40
+_END = object()
 
 
 class DataLoader:
@@ -34,10 +40,15 @@ class DataLoader:
     drop_last: leave out a last batch that is not full.
     generator: what `shuffle` draws from; by default the one that `manual_seed` sets.
     prefetch_factor: how many batches the thread is ahead; default 2.
+    transform: called on the first part of each batch, the images, as `transform(images, generator)`, where
+        the batch is made; see `data.transforms`. What it draws depends on the seed, the pass and the batch's
+        number alone, so it is the same with the thread and without.
     pin_memory, timeout, worker_init_fn, multiprocessing_context, persistent_workers, pin_memory_device: of no
         effect; there are no devices to copy to, and no processes.
 
-    The thread pays where samples cost Python work, not for arrays. A dataset that draws random numbers should
+    Attributes: `waited`, the seconds that batches were waited for, over all passes.
+
+    The thread pays where making a batch is work, as transforms are, not for plain arrays. A dataset that draws random numbers should
     have a `Generator` of its own: the default one is also the training's.
 
     An exception in the thread is raised where the batch is asked for, and the thread ends with the loop,
@@ -51,6 +62,8 @@ class DataLoader:
     [2, 3]
     [4]
     """
+
+    waited_by_all = 0.0  # seconds, over all loaders, for a profile of a program that has its own
 
     def __init__(
         self,
@@ -69,6 +82,7 @@ class DataLoader:
         generator: random.Generator | None = None,
         *,
         prefetch_factor: int | None = None,
+        transform: Callable[[Any, random.Generator], Any] | None = None,
         persistent_workers: bool = False,
         pin_memory_device: str = "",
     ):
@@ -113,6 +127,8 @@ class DataLoader:
         self.drop_last = drop_last
         self.generator = generator
         self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
+        self.transform = transform
+        self.waited = 0.0
 
     def __len__(self) -> int:
         if self.batch_sampler is not None:
@@ -124,9 +140,50 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         indices, fetch = self._indices(), self._fetcher()
-        return (
+        if self.transform is not None:
+            indices, fetch = self._numbered(indices), self._transformed(fetch, self.transform)
+        batches = (
             map(fetch, indices) if self.num_workers == 0 else prefetch(fetch, indices, self.prefetch_factor)
         )
+        return self._timed(batches)
+
+    def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches, with the time between asking and getting added up."""
+        clock = time.perf_counter
+        try:
+            while True:
+                asked = clock()
+                batch = next(batches, _END)
+                waited = clock() - asked
+                self.waited += waited
+                DataLoader.waited_by_all += waited
+                if batch is _END:
+                    return
+                yield batch
+        finally:
+            if isinstance(batches, Generator):
+                batches.close()  # ends the thread
+
+    def _numbered(self, indices: Iterator[Any]) -> Iterator[Any]:
+        """Each batch's indices, with the place in the stream of random numbers that its transform starts at.
+
+        The places of the whole pass are reserved here, in the calling thread, once its order was drawn.
+        """
+        seed = start = 0
+        for number, batch in enumerate(indices):
+            if number == 0:
+                seed, start = (self.generator or random.default_generator).take(_BLOCKS_OF_A_PASS)
+            yield batch, (seed, start + number * _BLOCKS_OF_A_BATCH)
+
+    def _transformed(self, fetch: Callable[[Any], Any], transform: Callable) -> Callable[[Any], Any]:
+        def make(request: tuple[Any, tuple[int, int]]) -> Any:
+            indices, place = request
+            batch, numbers = fetch(indices), random.Generator().set_state(place)
+            if isinstance(batch, (tuple, list)):
+                return [transform(batch[0], numbers), *batch[1:]]
+            return transform(batch, numbers)
+
+        return make
 
     def _indices(self) -> Iterator[Any]:
         """The indices of each batch, or, without a batch size, of each sample."""
