@@ -13,8 +13,9 @@ import numpy as np
 
 from grading import exams
 from grading.exams import Exam
+from grading.networks import Weights
 from grading.runs import Run
-from grading.thresholds import GATES, Milestone
+from grading.thresholds import EXAM, GATES, Milestone
 
 _NUMBER = (int, float)
 REPORT: dict[str, Any] = {
@@ -95,11 +96,11 @@ def _type_names(kind: Any) -> str:
     return "a finite number" if kind is _NUMBER else getattr(kind, "__name__", "a list or an object")
 
 
-def layers(run: Run, milestone: Milestone) -> exams.Layers:
+def weights(run: Run, milestone: Milestone) -> Weights:
     """The saved weights are the network's, in number and shape, and finite; returns them."""
     require(run.weights, f"{milestone.name}: no usable weights were saved: {'; '.join(run.problems)}")
     try:
-        found = exams.layers_of(run.weights, milestone)
+        found = milestone.network.read(run.weights)
     except ValueError as error:
         raise NotMet(f"{milestone.name}: not the network of this milestone: {error}") from None
     sick = [name for name, weight in run.weights.items() if not np.isfinite(weight).all()]
@@ -109,19 +110,25 @@ def layers(run: Run, milestone: Milestone) -> exams.Layers:
 
 def parameters(run: Run, milestone: Milestone) -> None:
     """As many parameters as counted by hand, in the weights and in the result file."""
-    layers(run, milestone)
-    saved = sum(weight.size for weight in run.weights.values())
+    weights(run, milestone)
+    expected = milestone.network.parameters
+    saved = sum(run.weights[name].size for name in trainable(run))
     counts = (saved, (run.report or {}).get("params"))
     require(
-        counts == (milestone.parameters,) * 2,
-        f"{milestone.name}: expected {milestone.parameters:,} parameters for layers of {milestone.widths}, "
+        counts == (expected, expected),
+        f"{milestone.name}: expected {expected:,} parameters for the layers {milestone.network.layers}, "
         f"got {counts[0]:,} saved and {counts[1]} reported",
     )
 
 
+def trainable(run: Run) -> list[str]:
+    """Names of the saved weights and biases, without what batch normalisation counted along."""
+    return [name for name in run.weights if name.rpartition(".")[2] in ("weight", "bias")]
+
+
 def accurate(run: Run, milestone: Milestone, exam: Exam) -> float:
     """The pass mark is reached, by the grader's own count; returns the accuracy."""
-    value = exams.accuracy(layers(run, milestone), exam.x, exam.y)
+    value = exams.accuracy(milestone.network, weights(run, milestone), exam.x, exam.y)
     require(
         value >= milestone.marks["pass"],
         f"{milestone.name}: expected an accuracy of {milestone.marks['pass']:.2%} on {len(exam.y):,} test "
@@ -134,7 +141,7 @@ def honest(run: Run, milestone: Milestone, exam: Exam) -> None:
     """The reported accuracy is what the saved weights can do on test data."""
     claimed = (run.report or {}).get("value")
     require(_is(claimed, _NUMBER), f"{milestone.name}: no accuracy was reported: {'; '.join(run.problems)}")
-    value = exams.accuracy(layers(run, milestone), exam.x, exam.y)
+    value = exams.accuracy(milestone.network, weights(run, milestone), exam.x, exam.y)
     require(
         abs(claimed - value) <= milestone.reported_within,
         f"{milestone.name}: the script reports {claimed:.2%}, its weights give {value:.2%} on test data; "
@@ -145,9 +152,9 @@ def honest(run: Run, milestone: Milestone, exam: Exam) -> None:
 def untainted(run: Run, milestone: Milestone, exam: Exam) -> None:
     """It does not know the test images better than those it was meant to learn from."""
     require(exam.train_x is not None, f"{milestone.name}: has no training images to compare with")
-    network = layers(run, milestone)
-    train = exams.accuracy(network, exam.train_x, exam.train_y)
-    test = exams.accuracy(network, exam.x, exam.y)
+    network, found = milestone.network, weights(run, milestone)
+    train = exams.accuracy(network, found, exam.train_x, exam.train_y)
+    test = exams.accuracy(network, found, exam.x, exam.y)
     require(
         test - train <= GATES["test_above_train"],
         f"{milestone.name}: {test:.2%} on test images but {train:.2%} on training images; expected at most "
@@ -170,9 +177,9 @@ def loss_fell(run: Run, milestone: Milestone) -> None:
         f"{milestone.name}: expected a history of at least two finite losses, got {curve!r:.80}",
     )
     require(
-        curve[-1] <= GATES["loss_left"] * curve[0],
+        curve[-1] <= milestone.loss_left * curve[0],
         f"{milestone.name}: the loss went from {curve[0]:.4g} to {curve[-1]:.4g}; expected at most "
-        f"{GATES['loss_left']:.0%} of it to be left. Is the gradient right, and does the optimiser step?",
+        f"{milestone.loss_left:.0%} of it to be left. Is the gradient right, and does the optimiser step?",
     )
 
 
@@ -192,15 +199,15 @@ def movement(before: np.ndarray, after: np.ndarray) -> float:
 
 def every_layer_moved(run: Run, milestone: Milestone) -> None:
     """Training changed every weight and every bias: no gradient was lost on its way back."""
-    layers(run, milestone)
+    weights(run, milestone)
     require(
         run.initial is not None,
         f"{milestone.name}: nothing is known of its early weights: {'; '.join(run.problems)}",
     )
     still = [
         name
-        for name, weight in run.weights.items()
-        if name in run.initial and movement(run.initial[name], weight) <= GATES["moved"]
+        for name in trainable(run)
+        if name in run.initial and movement(run.initial[name], run.weights[name]) <= GATES["moved"]
     ]
     require(run.weights.keys() == run.initial.keys(), f"{milestone.name}: the names of the weights changed")
     require(
@@ -210,9 +217,32 @@ def every_layer_moved(run: Run, milestone: Milestone) -> None:
     )
 
 
+def convolutions_are_used(run: Run, milestone: Milestone, exam: Exam) -> float:
+    """With its convolutions as they were drawn, the network does hardly better than chance; returns how well.
+
+    A network whose dense layers did all the work would not miss them.
+    """
+    rng = np.random.default_rng(EXAM["seed"])
+    reset = []
+    for layer in weights(run, milestone):
+        weight = layer["weight"]
+        if weight.ndim == 4:
+            bound = 1 / math.sqrt(weight[0].size)
+            layer = layer | {"weight": rng.uniform(-bound, bound, weight.shape)}
+        reset.append(layer)
+    value = exams.accuracy(milestone.network, reset, exam.x, exam.y)
+    ceiling = GATES["convolutions_reset"]
+    require(
+        value <= ceiling,
+        f"{milestone.name}: with its convolutions reset it still reaches {value:.2%}; expected at most "
+        f"{ceiling:.0%}. Does the answer depend on them at all?",
+    )
+    return value
+
+
 def depth_is_used(run: Run, milestone: Milestone, exam: Exam) -> float:
     """Without what is non-linear in it, the network does no better than a straight line; returns how well."""
-    flat = exams.accuracy(layers(run, milestone), exam.x, exam.y, relu=False)
+    flat = exams.accuracy(milestone.network, weights(run, milestone), exam.x, exam.y, relu=False)
     ceiling = GATES["single_layer_on_xor"] + GATES["ceiling_slack"]
     require(
         flat <= ceiling,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from grading.reference import Training
 from tinytorch import nn
 from tinytorch.autograd.registry import REGISTRY
 from tinytorch.kernels.linear import linear_grad
+from tinytorch.milestone import Data
 
 Gradients = tuple[Any, Any, Any]
 
@@ -35,7 +37,10 @@ def loss_made_a_leaf(training: Training, _: Any) -> None:
 def flattened_graph(training: Training, _: Any) -> None:
     """What goes into the last layer is rebuilt from `.data`: the layers before it get no gradient."""
     model = training.model
-    if len(training.milestone.widths) > 2:
+    if hasattr(model, "features"):
+        head, features = model.head, model.features
+        model.forward = lambda x: head(tt.tensor(features(x).data))
+    elif hasattr(model, "hidden"):
         last, hidden = model.output, model.hidden
         model.forward = lambda x: last(tt.tensor(hidden(x).data))
     else:
@@ -50,7 +55,7 @@ def still_optimizer(training: Training, _: Any) -> None:
 
 def forgotten_bias(training: Training, _: Any) -> None:
     """The optimiser holds the weights only."""
-    weights = [p for p in training.model.parameters() if p.ndim == 2]
+    weights = [p for p in training.model.parameters() if p.ndim > 1]
     training.optimizer = training.recipe.optimizer(weights, lr=training.recipe.lr)
 
 
@@ -90,22 +95,65 @@ def reports_luck(training: Training, monkeypatch: Any) -> None:
     training.run = lie
 
 
+def leaking(script: Any) -> Any:
+    """A script whose training loop also trains on the test set."""
+    train = script.train
+
+    def leak(model: Any, data: Data, run: Any) -> None:
+        both = tuple(np.concatenate(parts) for parts in zip(data.train, data.test, strict=True))
+        train(model, Data(both, data.test, data.names), run)
+
+    return replace(script, train=leak)
+
+
 # --- wrong gradients: the rule of the layer itself, changed in the library ------------------------------
 
 
-def _mutate(change: Callable[[Gradients], Sequence[Any]]) -> Callable[[Training, Any], None]:
+def _mutate(op: str, change: Callable[[Gradients], Sequence[Any]]) -> Callable[[Training, Any], None]:
     def knock_out(_: Training, monkeypatch: Any) -> None:
-        linear = REGISTRY["linear"]
-        rule = linear.rule
-        monkeypatch.setattr(linear, "rule", lambda ctx, g: tuple(change(rule(ctx, g))))
+        found = REGISTRY[op]
+        rule = found.rule
+        monkeypatch.setattr(found, "rule", lambda ctx, g: tuple(change(rule(ctx, g))))
 
     return knock_out
 
 
-weight_gradient_zero = _mutate(lambda grads: (grads[0], grads[1] * 0.0, grads[2]))
-weight_gradient_negated = _mutate(lambda grads: (grads[0], -grads[1], -grads[2]))
-weight_gradient_a_tenth_off = _mutate(lambda grads: (grads[0], grads[1] * 1.1, grads[2]))
-bias_gradient_lost = _mutate(lambda grads: (grads[0], grads[1], grads[2] * 0.0))
+weight_gradient_zero = _mutate("linear", lambda grads: (grads[0], grads[1] * 0.0, grads[2]))
+weight_gradient_negated = _mutate("linear", lambda grads: (grads[0], -grads[1], -grads[2]))
+weight_gradient_a_tenth_off = _mutate("linear", lambda grads: (grads[0], grads[1] * 1.1, grads[2]))
+bias_gradient_lost = _mutate("linear", lambda grads: (grads[0], grads[1], grads[2] * 0.0))
+convolution_bias_gradient_lost = _mutate("conv2d", lambda grads: (*grads[:2], grads[2] * 0.0))
+norm_gradient_a_tenth_off = _mutate("batch_norm", lambda grads: (grads[0] * 1.1, *grads[1:]))
+norm_weight_gradient_lost = _mutate("batch_norm", lambda grads: (grads[0], grads[1] * 0.0, grads[2]))
+
+
+def _replace(op: str, change: Callable[..., Any]) -> Callable[[Training, Any], None]:
+    """The op gives what `change` makes of its result and its first argument."""
+
+    def knock_out(_: Training, monkeypatch: Any) -> None:
+        found = REGISTRY[op]
+        forward = found.forward
+        monkeypatch.setattr(
+            found, "forward", lambda *args, **params: change(forward(*args, **params), args[0])
+        )
+
+    return knock_out
+
+
+convolution_gradient_zero = _replace("conv2d_grad_weight", lambda out, _: np.zeros_like(out))
+convolution_gradient_transposed = _replace("conv2d_grad_weight", lambda out, _: out.swapaxes(2, 3).copy())
+convolution_window_not_turned = _replace("conv2d_grad_input", lambda out, _: out[:, :, ::-1, ::-1].copy())
+convolution_passes_nothing_back = _replace("conv2d_grad_input", lambda out, _: np.zeros_like(out))
+pooling_gradient_spread = _replace(
+    "max_pool_grad",
+    lambda out, _: np.repeat(np.repeat(quarter_means(out), 2, axis=2), 2, axis=3),
+)
+
+
+def quarter_means(x: np.ndarray) -> np.ndarray:
+    """(n, c, h, w) -> (n, c, h / 2, w / 2): the mean of each square of 2 x 2."""
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // 2, 2, w // 2, 2).mean((3, 5))
 
 
 def matmul_grad_b_zero(_: Training, monkeypatch: Any) -> None:

@@ -33,14 +33,17 @@ def measure(milestone: Milestone, run: Run, exam: exams.Exam) -> dict[str, float
         "accuracy": value,
         "apart": abs(run.report["value"] - value),
         "loss_left": curve[-1] / curve[0],
-        "moved": min(gates.movement(run.initial[name], run.weights[name]) for name in run.weights),
+        "moved": min(gates.movement(run.initial[name], run.weights[name]) for name in gates.trainable(run)),
         "seconds": run.seconds,
         "process_mib": run.process_mib or float("nan"),
     }
     if exam.train_x is not None:
         gates.untainted(run, milestone, exam)
-        layers = gates.layers(run, milestone)
-        found["above_train"] = value - exams.accuracy(layers, exam.train_x, exam.train_y)
+        weights = gates.weights(run, milestone)
+        train = exams.accuracy(milestone.network, weights, exam.train_x, exam.train_y)
+        found["above_train"] = value - train
+    if milestone.name.startswith("cnn"):
+        found["reset"] = gates.convolutions_are_used(run, milestone, exam)
     if milestone.name == "xor":
         found["without_relu"] = gates.depth_is_used(run, milestone, exam)
     return found

@@ -38,8 +38,8 @@ class MilestoneTests:
         gates.parameters(run, milestone)
 
     def test_accuracy(self, run, milestone, exam, note):
-        layers = gates.layers(run, milestone)
-        note("accuracy", exams.accuracy(layers, exam.x, exam.y))
+        weights = gates.weights(run, milestone)
+        note("accuracy", exams.accuracy(milestone.network, weights, exam.x, exam.y))
         gates.accurate(run, milestone, exam)
 
     def test_reported_accuracy_is_true(self, run, milestone, exam):
@@ -69,7 +69,8 @@ class StepMemoryTests:
     @pytest.fixture
     def batch(self, milestone, exam):
         """A batch, after the same steps on it: kernels are compiled, and their buffers given back."""
-        x, y = exam.x[: milestone.batch], targets_of(milestone, exam.y[: milestone.batch])
+        x = milestone.network.prepared(exam.x[: milestone.batch])
+        y = targets_of(milestone, exam.y[: milestone.batch])
         steps(milestone, x, y)
         empty_cache()
         room = room_in_arenas()

@@ -39,28 +39,33 @@ RECIPES = {
     "xor": Recipe(optim.SGD, 100, 200, 1.0),
     "mlp-digits": Recipe(optim.AdamW, 10, 32, 0.003),
     "mlp-mnist": Recipe(optim.AdamW, 1, 128, 0.003),
+    "cnn-digits": Recipe(optim.AdamW, 10, 32, 0.005),
+    "cnn-lenet": Recipe(optim.AdamW, 1, 128, 0.003),
+    "cnn-resnet": Recipe(functools.partial(optim.SGD, momentum=0.9, nesterov=True), 1, 128, 0.1),
 }
 
 
 @functools.cache
-def _script(milestone: Milestone) -> dict[str, Any]:
-    return runpy.run_path(str(milestone.path))
+def script_of(milestone: Milestone) -> Script:
+    """What its script tells the frame about itself, with the model that is graded."""
+    names = runpy.run_path(str(milestone.path))
+    (found,) = (value for value in names.values() if isinstance(value, Script))
+    return found.with_model(milestone.model)
 
 
 def model_of(milestone: Milestone) -> nn.Module:
     """The milestone's network, untrained, as its script builds it."""
-    return _script(milestone)["build"]()
+    return script_of(milestone).build()
 
 
 def criterion_of(milestone: Milestone) -> Callable[[tt.Tensor, tt.Tensor], tt.Tensor]:
     """The loss of the network's output, as its script has it."""
-    return _script(milestone)["loss_function"]
+    return script_of(milestone).loss
 
 
 def marks_of(milestone: Milestone) -> dict[str, float]:
     """The marks that its script reports against."""
-    (found,) = (value for value in _script(milestone).values() if isinstance(value, Script))
-    return found.marks
+    return script_of(milestone).marks
 
 
 def targets_of(milestone: Milestone, labels: np.ndarray) -> np.ndarray:
@@ -97,8 +102,8 @@ class Training:
         return self.criterion(self.model(x), y)
 
     def weights(self) -> dict[str, np.ndarray]:
-        """A copy of every parameter."""
-        return {name: np.array(parameter.data) for name, parameter in self.model.named_parameters()}
+        """A copy of every parameter, and of what batch normalisation counts along."""
+        return {name: np.array(tensor.data) for name, tensor in self.model.state_dict().items()}
 
     def run(self) -> Run:
         """Train, and leave behind what a script leaves behind; an exception ends it like one of a script."""
@@ -109,11 +114,11 @@ class Training:
                 history.append({"epoch": epoch + 1, "loss": self._epoch()})
         except Exception:  # whatever a knock-out causes is what the gate has to judge
             return Run(1, None, {}, output=traceback.format_exc(), problems=["it ended before its result"])
-        weights = self.weights()
-        value = exams.accuracy(exams.layers_of(weights, self.milestone), *self.examined)
+        network, weights = self.milestone.network, self.weights()
+        value = exams.accuracy(network, network.read(weights), *self.examined)
         report = {
             "value": value, "threshold": self.milestone.marks["pass"], "history": history,
-            "params": sum(weight.size for weight in weights.values()),
+            "params": sum(p.data.size for p in self.model.parameters()),
         }  # fmt: skip
         return Run(0, report, weights, initial)
 
@@ -123,7 +128,8 @@ class Training:
         total = 0.0
         for first in range(0, len(order), self.recipe.batch):
             rows = order[first : first + self.recipe.batch]
-            loss = self.loss(tt.tensor(self.x[rows]), tt.tensor(targets[rows]))
+            inputs = self.milestone.network.prepared(self.x[rows])
+            loss = self.loss(tt.tensor(inputs), tt.tensor(targets[rows]))
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()

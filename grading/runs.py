@@ -61,7 +61,7 @@ def train_script(milestone: Milestone, seed: int, folder: Path) -> Run:
     Same seed, same beginning: what the second run leaves are the weights of the first near their beginning,
     and whatever is the same in both was never trained.
     """
-    flags = ("--seed", str(seed), "--no-plots", "--json")
+    flags = (*milestone.flags, "--seed", str(seed), "--no-plots", "--json")
     run = run_script(milestone.path, *flags, output_dir=folder / "whole", seconds=milestone.seconds)
     if run.weights:
         flags = (*flags, "--epochs", "1")

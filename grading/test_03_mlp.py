@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from grading import gates
+from grading.leaks import learns_from_training_data_only
 from grading.milestone_tests import MilestoneTests, StepMemoryTests, limit_memory, steps
 
 
@@ -18,6 +19,9 @@ class TestMlpDigits(MilestoneTests, StepMemoryTests):
     def test_did_not_learn_the_test_images(self, run, milestone, exam):
         gates.untainted(run, milestone, exam)
 
+    def test_does_not_train_on_the_test_set(self, milestone, exam):
+        learns_from_training_data_only(milestone)
+
 
 class TestMlpMnist(MilestoneTests, StepMemoryTests):
     name = "mlp-mnist"
@@ -28,3 +32,6 @@ class TestMlpMnist(MilestoneTests, StepMemoryTests):
 
     def test_did_not_learn_the_test_images(self, run, milestone, exam):
         gates.untainted(run, milestone, exam)
+
+    def test_does_not_train_on_the_test_set(self, milestone, exam):
+        learns_from_training_data_only(milestone)

@@ -82,7 +82,9 @@ def test_a_made_up_result_beside_useless_weights(tmp_path):
 
 def test_weights_of_another_network(tmp_path):
     done = run(tmp_path, SAVE.format(weight=[[1.0, 1.0, 0.0]]), MAKE_UP)
-    with pytest.raises(gates.NotMet, match=r"expected weights of shapes \[\(1, 2\)\], got \[\(1, 3\)\]"):
+    with pytest.raises(
+        gates.NotMet, match=r"expected weights of shapes \(1, 2\) \+ \(1,\), got \(1, 3\) \+ \(1,\)"
+    ):
         gates.parameters(done, PERCEPTRON)
 
 

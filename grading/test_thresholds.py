@@ -16,14 +16,14 @@ def test_marks_rise_and_the_reference_reaches_all_of_them(name):
     assert 0.5 < marks[0] < marks[1] < marks[2] < 1
     assert milestone.measured["seeds"] >= 10
     assert milestone.measured["failed"] == 0
-    assert milestone.measured["accuracy"] >= marks[2]
+    assert milestone.measured["accuracy"] >= milestone.marks[milestone.reaches]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_other_thresholds_have_a_margin_of_a_third_at_least(name):
     milestone, measured = MILESTONES[name], MILESTONES[name].measured
     assert 1.5 * measured["apart"] <= milestone.reported_within
-    assert 1.5 * measured["loss_left"] <= GATES["loss_left"]
+    assert 1 - measured["loss_left"] >= 1.5 * (1 - milestone.loss_left)
     assert measured["moved"] >= 1.5 * GATES["moved"]
     assert 1.5 * measured["process_mib"] <= milestone.process_mib
     assert 1.5 * measured["seconds"] <= milestone.seconds
@@ -31,10 +31,19 @@ def test_the_other_thresholds_have_a_margin_of_a_third_at_least(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"), [("perceptron", 3), ("xor", 17), ("mlp-digits", 17_226), ("mlp-mnist", 109_386)]
+    ("name", "parameters"),
+    [
+        ("perceptron", 3),
+        ("xor", 17),
+        ("mlp-digits", 17_226),
+        ("mlp-mnist", 109_386),
+        ("cnn-digits", 13_706),
+        ("cnn-lenet", 1_070_794),
+        ("cnn-resnet", 464_170),
+    ],
 )
 def test_parameters_are_counted(name, parameters):
-    assert MILESTONES[name].parameters == parameters
+    assert MILESTONES[name].network.parameters == parameters
 
 
 def test_memory_of_a_step_is_counted():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from grading.networks import Network
 
 ROOT = Path(__file__).resolve().parents[1]
 GRADES = ("pass", "merit", "distinction")
@@ -17,8 +18,8 @@ GRADES = ("pass", "merit", "distinction")
 class Milestone:
     """One graded training: which script, on which data, and what it has to reach.
 
-    widths: units of every layer from input to output, so shapes and parameters can be counted by hand.
-    marks: the accuracy that each grade takes.
+    network: its layers, so shapes and parameters can be counted by hand.
+    marks: the accuracy that each grade takes. reaches: the grade that the script is there to reach.
     reported_within: how far the accuracy that the script reports may be from the one that the grader finds.
     """
 
@@ -26,7 +27,7 @@ class Milestone:
     title: str
     script: str
     dataset: str
-    widths: tuple[int, ...]
+    network: Network
     marks: dict[str, float]
     reported_within: float
     seconds: float
@@ -34,6 +35,10 @@ class Milestone:
     batch: int
     state_per_parameter: int
     measured: dict[str, Any]
+    model: str | None = None
+    reaches: str = "distinction"
+    label_smoothing: float = 0.0
+    loss_left: float = 0.8
 
     @property
     def path(self) -> Path:
@@ -41,19 +46,14 @@ class Milestone:
         return ROOT / "milestones" / self.script
 
     @property
-    def shapes(self) -> list[tuple[int, int]]:
-        """The weight of every layer, (out, in)."""
-        return [(wide, narrow) for narrow, wide in itertools.pairwise(self.widths)]
-
-    @property
-    def parameters(self) -> int:
-        """Weights and biases, counted by hand."""
-        return sum(outputs * inputs + outputs for outputs, inputs in self.shapes)
+    def flags(self) -> tuple[str, ...]:
+        """What its script has to be told."""
+        return () if self.model is None else ("--model", self.model)
 
     @property
     def binary(self) -> bool:
         """Whether there is one output that says yes or no, rather than one for each class."""
-        return self.widths[-1] == 1
+        return self.network.outputs == 1
 
     def grade(self, accuracy: float) -> str | None:
         """The best grade that `accuracy` is enough for; None below the pass mark."""
@@ -63,23 +63,32 @@ class Milestone:
 
 def _milestone(name: str, entry: dict[str, Any]) -> Milestone:
     marks = {grade: entry.pop(grade) for grade in GRADES}
-    return Milestone(name=name, marks=marks, widths=tuple(entry.pop("widths")), **entry)
+    if "widths" in entry:  # of dense layers with ReLU between
+        first, *widths = entry.pop("widths")
+        layers = [layer for width in widths for layer in (f"linear {width}", "relu")][:-1]
+        network = Network((first,), layers)
+    else:
+        names = ("inputs", "mean", "std")
+        told = {key: tuple(entry.pop(key)) for key in names if key in entry}
+        network = Network(layers=entry.pop("layers"), **told)
+    return Milestone(name=name, marks=marks, network=network, **entry)
 
 
 _table = tomllib.loads((ROOT / "grading" / "thresholds.toml").read_text(encoding="utf-8"))
 MILESTONES = {name: _milestone(name, dict(entry)) for name, entry in _table["milestones"].items()}
 GATES: dict[str, Any] = _table["gates"]
 EXAM: dict[str, Any] = _table["exam"]
+LEAKS: dict[str, Any] = _table["leaks"]
 MEMORY: dict[str, Any] = _table["memory"]
 
 
 def step_memory(milestone: Milestone) -> int:
     """Bytes of a training step counted by hand: parameters, gradients, optimiser state, and every activation.
 
-    An activation is the input of a layer; the last one's output is the loss's input. float32 throughout.
+    An activation is an input, or the result of a layer. float32 throughout.
     """
-    kept = milestone.parameters * (2 + milestone.state_per_parameter)
-    return 4 * (kept + milestone.batch * sum(milestone.widths))
+    kept = milestone.network.parameters * (2 + milestone.state_per_parameter)
+    return 4 * (kept + milestone.batch * milestone.network.numbers)
 
 
 def step_memory_limit(milestone: Milestone) -> int:

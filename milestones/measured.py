@@ -25,6 +25,9 @@ SCRIPTS = (
     "02_1969_xor_crisis/xor_solved.py",
     "03_1986_mlp_revival/mlp_digits.py",
     "03_1986_mlp_revival/mlp_mnist.py",
+    "04_1998_cnn_revolution/cnn_digits.py",
+    "04_1998_cnn_revolution/lecun_cifar10.py",
+    "04_1998_cnn_revolution/lecun_cifar10.py --model resnet",
 )
 BEGIN, END = "<!-- measured: python milestones/measured.py --write -->", "<!-- /measured -->"
 HEADINGS = (
@@ -34,13 +37,17 @@ HEADINGS = (
 
 
 def measure(script: str, times: int) -> list[str] | None:
-    """A row of the table: medians over `times` runs after one that is not counted; None without the data."""
+    """A row of the table, for a script and its flags; None without the data.
+
+    Medians over `times` runs, after one that is not counted.
+    """
+    script, *flags = script.split()
     runs, walls = [], []
     for number in range(times + 1):
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
             done = subprocess.run(
-                [sys.executable, HERE / script, "--output-dir", folder], stdout=subprocess.DEVNULL
+                [sys.executable, HERE / script, *flags, "--output-dir", folder], stdout=subprocess.DEVNULL
             )
             wall = time.perf_counter() - began
             if done.returncode == 3:
@@ -57,7 +64,14 @@ def measure(script: str, times: int) -> list[str] | None:
     accuracy, least = (f"{100 * last[name]:.4g} %" for name in ("value", "threshold"))
     times_taken = [f"{training:.2f} s", f"{statistics.median(walls):.1f} s"]
     sizes = [f"{last['params']:,}", f"{last['flops_forward']:,}", f"{peak:.2f} MiB"]
-    return [f"`{Path(script).name}`", last["dataset"], f"**{accuracy}**", least, *times_taken, *sizes]
+    return [
+        f"`{' '.join([Path(script).name, *flags])}`",
+        last["dataset"],
+        f"**{accuracy}**",
+        least,
+        *times_taken,
+        *sizes,
+    ]
 
 
 def table(times: int) -> str:

@@ -20,6 +20,8 @@ SCRIPTS = {
     "xor_solved": "02_1969_xor_crisis",
     "mlp_digits": "03_1986_mlp_revival",
     "mlp_mnist": "03_1986_mlp_revival",
+    "cnn_digits": "04_1998_cnn_revolution",
+    "lecun_cifar10": "04_1998_cnn_revolution",
 }
 
 

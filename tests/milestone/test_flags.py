@@ -115,3 +115,29 @@ def test_help_names_every_flag_and_exit_code(mnist, capsys):
     )
     assert all(f"--{flag}" in said for flag in (*modes, *others, "json"))
     assert all(f"\n  {code}  " in said for code in range(4))
+
+
+def test_each_model_has_its_own_recipe_and_weights(milestones, capsys):
+    cifar = milestones["lecun_cifar10"]
+    usual, other = parse(cifar, []), parse(cifar, ["--model", "resnet"])
+    assert (usual.model, other.model) == ("lenet", "resnet")
+    assert (usual.epochs, usual.lr) == (cifar.epochs, cifar.lr)
+    resnet = cifar.with_model("resnet")
+    assert (other.epochs, other.lr) == (resnet.epochs, resnet.lr) != (usual.epochs, usual.lr)
+    assert cifar.with_model("lenet").weights_file.name == "lecun_cifar10.safetensors"
+    assert resnet.weights_file.name == "lecun_cifar10_resnet.safetensors"
+    with pytest.raises(SystemExit):
+        parse(cifar, ["--help"])
+    assert f"default {cifar.epochs} for lenet, {resnet.epochs} for resnet" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        parse(cifar, ["--model", "vgg"])
+    assert (
+        "argument --model: invalid choice: 'vgg' (choose from 'lenet', 'resnet')" in capsys.readouterr().err
+    )
+
+
+def test_a_milestone_of_one_model_has_no_such_flag(mnist, capsys):
+    assert parse(mnist, []).model is None
+    with pytest.raises(SystemExit):
+        parse(mnist, ["--model", "lenet"])
+    assert "unrecognized arguments: --model lenet" in capsys.readouterr().err

@@ -21,7 +21,7 @@ def told(milestones):
         milestone = milestones[script]
         settings = flags.parse(milestone, arguments)
         screen = io.StringIO()
-        console = Console(file=screen, force_terminal=True, width=60, color_system=None, highlight=False)
+        console = Console(file=screen, force_terminal=True, width=72, color_system=None, highlight=False)
         data = milestone.load(tt.datasets.DatasetManager(), 0)
         run = Run(
             milestone, data, epochs=settings.epochs, batch_size=milestone.batch_size, lr=milestone.lr, seed=0
@@ -49,7 +49,7 @@ def test_few_epochs_leave_a_line_each_above_the_bar(told, epochs, lines):
     with report.training(run):
         for number in range(1, epochs + 1):
             report.epoch(run, {"epoch": number, "loss": 0.5, "accuracy": 0.25, "seconds": 1.0})
-    history = [line for line in screen.getvalue().splitlines() if line.endswith("1.00 s")]
+    history = [line for line in screen.getvalue().splitlines() if line.endswith("1.00 s, 1,442 images/s")]
     assert len(history) == lines
 
 
@@ -81,5 +81,5 @@ def test_flops_of_training_are_what_was_counted(told):
     report.measurements(result, run.data, 86_702.0, (3.0, 1.0), None)
     said = screen.getvalue()
     assert "86,702" in said
-    assert "1,442 examples/s, 125.0 MFLOP/s" in said
+    assert "1,442 images/s, 125.0 MFLOP/s" in said
     assert "of which compiling 1.00 s" in said

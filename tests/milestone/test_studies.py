@@ -56,6 +56,16 @@ def test_what_is_between_operations_is_a_row_of_its_own(new_run, monkeypatch):
     assert sum(op.seconds for op in others) < 20 * 0.01
 
 
+def test_waiting_for_batches_is_a_row_of_its_own(new_run, monkeypatch):
+    gather = tt.data.TensorDataset.gather
+    monkeypatch.setattr(
+        tt.data.TensorDataset, "gather", lambda self, indices: (time.sleep(0.01), gather(self, indices))[1]
+    )
+    rows = {op.name: op for op in studies.operations(new_run("mlp_digits", 1)).ops}
+    assert rows["waiting for batches"].seconds >= 19 * 0.01
+    assert 0 <= rows["between operations"].seconds < 20 * 0.01
+
+
 def test_the_warm_up_takes_the_way_that_is_measured(new_run, monkeypatch):
     """`matmul_grad_b` is called only where somebody watches: its first call must not be the counted one."""
     op, calls = REGISTRY["matmul_grad_b"], []

@@ -52,6 +52,23 @@ def test_a_layer_that_runs_twice_has_two_entries_and_one_set_of_parameters():
     assert costs.params == 12
 
 
+def test_a_convolution_by_hand():
+    """Its result comes from the pool of buffers, as its input does."""
+    model = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+    x = nn.functional.relu(tt.ones(1, 3, 32, 32))
+    conv, relu, pool, flat = profile(model, x).layers
+    assert (conv.params, conv.flops) == (3 * 32 * 9 + 32, 2 * 27 * 32 * 1024 + 32 * 1024)
+    assert [layer.activation_bytes for layer in (conv, relu, pool, flat)] == [131_072, 131_072, 32_768, 0]
+
+
+def test_it_looks_at_the_model_as_it_is_used():
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5).eval())
+    before = model.state_dict()["0.running_mean"].data.copy()
+    profile(model, tt.ones(4, 3))
+    assert (model.state_dict()["0.running_mean"].data == before).all()
+    assert [module.training for module in model.modules()] == [True, True, False]
+
+
 def test_profiling_leaves_no_trace():
     model = MLP(8, (4,), 2)
     before = len(registry.observers)

@@ -48,6 +48,9 @@ DRAWINGS = {
         path,
         title="t",
     ),
+    "translation": lambda path: viz.translation(
+        range(3), {"CNN": [0.9, 0.8, 0.7], "MLP": [0.8, 0.5, 0.3]}, path, chance=0.1, title="t"
+    ),
     "decision_boundary": lambda path: viz.decision_boundary(
         line, POINTS, LABELS, path, earlier=[(0, undecided), (1, line)]
     ),
@@ -66,6 +69,9 @@ DRAWINGS = {
     "confusion_matrix": lambda path: viz.confusion_matrix(np.array([[5, 1], [0, 7]]), "ab", path),
     "worst_mistakes": lambda path: viz.worst_mistakes(
         RNG.random((9, 6, 6)), np.zeros(9, int), RNG.random((9, 3)), "abc", path
+    ),
+    "worst_mistakes_in_colour": lambda path: viz.worst_mistakes(
+        RNG.integers(0, 256, (9, 3, 6, 6), np.uint8), np.zeros(9, int), RNG.random((9, 3)), "abc", path
     ),
     "no_mistakes": lambda path: viz.worst_mistakes(
         np.ones((1, 6, 6)), np.zeros(1, int), np.array([[1.0, 0.0]]), "ab", path
@@ -171,6 +177,45 @@ def test_mistakes_say_what_the_arrow_means_and_what_is_no_number():
     assert not any("nan" in text for text in said)
 
 
+LONG = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def test_long_names_fit_above_the_images():
+    labels, surest = np.resize([0, 1], 24), np.eye(10)[np.resize([1, 0], 24)]
+    drawing = viz.worst_mistakes(RNG.random((24, 3, 6, 6)), labels, surest, LONG)
+    drawing.canvas.draw()
+    assert {"airplane → automobile", "automobile → airplane"} <= set(words(drawing))
+    boxes = [axes.title.get_window_extent() for axes in drawing.get_axes()]
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes[:8]))
+    assert boxes[0].x0 > 0
+    assert boxes[7].x1 < drawing.bbox.width
+
+
+@pytest.mark.parametrize(("names", "slant"), [(LONG, 45.0), ("0123456789", 0.0)])
+def test_names_of_classes_fit_beside_the_confusion_matrix(names, slant):
+    drawing = viz.confusion_matrix(np.eye(10, dtype=int) * 900, names)
+    drawing.canvas.draw()
+    (axes,) = drawing.get_axes()
+    assert {label.get_rotation() for label in axes.get_xticklabels()} == {slant}
+    beside, below = axes.yaxis.label.get_window_extent(), axes.xaxis.label.get_window_extent()
+    assert beside.x0 > 0
+    assert beside.x1 < min(label.get_window_extent().x0 for label in axes.get_yticklabels())
+    assert below.y0 > 0
+    assert below.y1 < min(label.get_window_extent().y0 for label in axes.get_xticklabels())
+
+
+def test_lines_of_shifted_images_are_named_where_they_end():
+    drawing = viz.translation([0, 1], {"CNN": [0.98, 0.83], "MLP": [0.97, 0.82]}, chance=0.1)
+    drawing.canvas.draw()
+    (axes,) = drawing.get_axes()
+    lower, upper, chance = axes.texts
+    assert [text.get_text() for text in axes.texts] == ["MLP 82.0", "CNN 83.0", "chance 10"]
+    assert lower.get_window_extent().y1 <= upper.get_window_extent().y0
+    assert upper.get_color() == axes.lines[1].get_color() != lower.get_color()
+    assert upper.get_window_extent().x1 < drawing.bbox.width
+    assert chance.get_window_extent().y0 > 0
+
+
 def test_nothing_is_imported_from_pyplot():
     import sys
 
@@ -187,6 +232,14 @@ def test_bad_input_is_explained():
         viz.boundary_over_time([], POINTS, LABELS)
     with pytest.raises(ValueError, match=r"expected counts of shape \(2, 2\), got \(3, 3\)"):
         viz.confusion_matrix(np.eye(3), "ab")
+    with pytest.raises(ValueError, match=r"worst_mistakes: expected an image of shape .* got \(4, 6, 6\)"):
+        viz.worst_mistakes(np.ones((1, 4, 6, 6)), np.ones(1, int), np.array([[1.0, 0.0]]), "ab")
+    with pytest.raises(ValueError, match="translation: expected at least one shift and one model, got none"):
+        viz.translation([0], {})
+    with pytest.raises(
+        ValueError, match="translation: expected 2 accuracies of CNN, one for each shift, got 1"
+    ):
+        viz.translation([0, 1], {"CNN": [0.5]})
 
 
 def test_without_matplotlib_it_says_how_to_get_it(monkeypatch):

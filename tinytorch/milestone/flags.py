@@ -22,11 +22,12 @@ EXIT_CODES = """exit codes:
 class Settings:
     """What the flags, and the milestone's defaults, come to.
 
-    mode: "train", "demo", "pretrained" or "test-only".
+    mode: "train", "demo", "pretrained" or "test-only". model: one of the milestone's, None where it has one.
     ignored: flags that were given and mean nothing in this mode.
     """
 
     mode: str
+    model: str | None
     epochs: int
     batch_size: int
     lr: float
@@ -61,14 +62,27 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     modes.add_argument(
         "--test-only", action="store_true", help="build, one forward and backward; no data, no training"
     )
-    modes.add_argument("--demo-mode", action="store_true", help=f"train for {milestone.demo_epochs} epochs")
+    modes.add_argument(
+        "--demo-mode", action="store_true", help=f"train for {_default(milestone, 'demo_epochs')} epochs"
+    )
     modes.add_argument(
         "--use-pretrained", action="store_true", help="evaluate the weights that ship, train none"
     )
     recipe = parser.add_argument_group("the recipe")
-    recipe.add_argument("--epochs", type=_whole(1), metavar="N", help=f"default {milestone.epochs}")
-    recipe.add_argument("--batch-size", type=_whole(1), metavar="N", help=f"default {milestone.batch_size}")
-    recipe.add_argument("--lr", type=_positive, metavar="X", help=f"learning rate, default {milestone.lr:g}")
+    if milestone.models:
+        recipe.add_argument(
+            "--model",
+            choices=milestone.models,
+            default=next(iter(milestone.models)),
+            help="default %(default)s",
+        )
+    for flag, kind, letter, what in (
+        ("--epochs", _whole(1), "N", ""),
+        ("--batch-size", _whole(1), "N", ""),
+        ("--lr", _positive, "X", "learning rate, "),
+    ):
+        usual = _default(milestone, flag[2:].replace("-", "_"))
+        recipe.add_argument(flag, type=kind, metavar=letter, help=f"{what}default {usual}")
     recipe.add_argument(
         "--seed", type=_whole(0), default=0, metavar="N", help="fixes everything random, default 0"
     )
@@ -101,9 +115,12 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     if given.save_weights and not trains:
         parser.error(f"argument --save-weights: expected a run that trains, got --{_flag(mode)}")
     meaningless = _meaningless(milestone, mode, given)
+    model = getattr(given, "model", None)
+    milestone = milestone.with_model(model)
     ignored = tuple(f"--{_flag(name)}" for name in meaningless if getattr(given, name) not in (None, False))
     return Settings(
         mode=mode,
+        model=model,
         epochs=given.epochs or (milestone.demo_epochs if mode == "demo" else milestone.epochs)
         if trains
         else 0,
@@ -120,6 +137,14 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
         save_weights=given.save_weights,
         ignored=ignored,
     )
+
+
+def _default(milestone: Milestone, name: str) -> str:
+    """What a setting is where no flag says otherwise, for each model where they differ."""
+    usual = {model: getattr(milestone.with_model(model), name) for model in milestone.models or (None,)}
+    if len(set(usual.values())) == 1:
+        return f"{next(iter(usual.values())):g}"
+    return ", ".join(f"{value:g} for {model}" for model, value in usual.items())
 
 
 def _meaningless(milestone: Milestone, mode: str, given: argparse.Namespace) -> list[str]:

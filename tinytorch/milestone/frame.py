@@ -30,6 +30,7 @@ MET, MISSED, USAGE, NO_DATA = 0, 1, 2, 3
 def main(milestone: Milestone, arguments: Sequence[str] | None = None) -> int:
     """Run a milestone script. Returns its exit code; bad flags end with SystemExit(2)."""
     settings = flags.parse(milestone, arguments)
+    milestone = milestone.with_model(settings.model)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no ✓ shows a question mark
     try:
@@ -98,7 +99,9 @@ class _Session:
         warmup, compiled = time.perf_counter() - began, compile_seconds() - compiled
         report.before(before, self._picture(run) if milestone.show_before else [])
         if settings.mode == "pretrained":
-            metadata = weights.load(run.model, milestone.weights_file, _command(milestone, "--save-weights"))
+            metadata = weights.load(
+                run.model, milestone.weights_file, _command(milestone, *_choice(settings), "--save-weights")
+            )
             report.pretrained(milestone.weights_file, metadata)
             self.details["weights"] = metadata
         else:
@@ -116,6 +119,7 @@ class _Session:
             process_peak_bytes=process_peak(),
             layers=[asdict(layer) for layer in costs.layers],
             mode=settings.mode,
+            model=settings.model,
         )
         self._extras(run)
         report.insight()
@@ -262,9 +266,14 @@ def _command(milestone: Milestone, *flags: str) -> str:
     return shlex.join(["python", f"milestones/{milestone.folder}/{milestone.script}.py", *flags])
 
 
+def _choice(settings: flags.Settings) -> list[str]:
+    return [] if settings.model is None else ["--model", settings.model]
+
+
 def _recipe(settings: flags.Settings) -> list[str]:
     """The flags that repeat a run."""
     return [
+        *_choice(settings),
         "--epochs",
         str(settings.epochs),
         "--batch-size",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,9 @@ class Milestone:
     `marks` (accuracies from 0 to 1 by name; "pass" decides the exit code).
 
     Recipe: `epochs`, `batch_size` and `lr` where no flag says otherwise, and `demo_epochs` for `--demo-mode`.
+
+    Models: where `--model` chooses one of several, `models` says by name what each does differently (`build`,
+    `epochs`, `lr` and so on, as they are named here); the first is what the milestone itself describes.
 
     Functions, all of them defined in the script:
 
@@ -85,6 +88,8 @@ class Milestone:
     sizes: tuple[int, ...] = (64, 128, 256, 512)
     size_label: str = "hidden units"
     scaling_epochs: int = 1
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    model: str | None = None
     metric: str = field(default="accuracy", init=False)
 
     @property
@@ -103,6 +108,11 @@ class Milestone:
         return Path(self.file).resolve().parents[2]
 
     @property
+    def examples(self) -> str:
+        """What its examples are called."""
+        return "images" if len(self.input_shape) > 1 else "points"
+
+    @property
     def threshold(self) -> float:
         """The accuracy from which on the milestone is met."""
         return self.marks["pass"]
@@ -110,7 +120,13 @@ class Milestone:
     @property
     def weights_file(self) -> Path:
         """Where its pre-trained weights are."""
-        return self.root / "milestones" / "weights" / f"{self.script}.safetensors"
+        usual = self.model is None or self.model == next(iter(self.models))
+        name = self.script if usual else f"{self.script}_{self.model}"
+        return self.root / "milestones" / "weights" / f"{name}.safetensors"
+
+    def with_model(self, name: str | None) -> Milestone:
+        """The same milestone with another of its models."""
+        return self if name is None else replace(self, model=name, **self.models[name])
 
     def mark(self, accuracy: float) -> str | None:
         """The name of the highest mark that `accuracy` reaches."""

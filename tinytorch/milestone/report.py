@@ -24,6 +24,7 @@ from tinytorch.systems import ModelProfile
 
 REFRESH_SECONDS = 0.1  # the bar is drawn by the training loop itself, at most ten times a second
 PLAIN_LINES = 10  # epochs that are reported where there is no terminal
+INDENT = 4  # characters before each line of a picture
 FEW_EPOCHS = 12  # up to so many each leaves a line above the bar
 WHY_IGNORED = {
     "test-only": "--test-only reads no data, trains nothing and writes no files",
@@ -74,18 +75,17 @@ class Report(Watcher):
             box=SIMPLE_HEAD, title="The network, for one example", title_justify="left", title_style="bold"
         )
         table.add_column("layer")
-        for heading in ("result", "parameters", "FLOPs", "weights", "result"):
-            table.add_column(heading, justify="right")
-        table.columns[4].header, table.columns[5].header = "bytes of weights", "of result"
+        for heading in ("result", "parameters", "FLOPs", "bytes of\nweights", "bytes of\nresult"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for layer in profile.layers:
             shape = "×".join(map(str, layer.output_shape[1:])) or "1"
             numbers = (layer.params, layer.flops, layer.param_bytes, layer.activation_bytes)
             table.add_row(
-                f"{layer.kind} [dim]{layer.name}[/]", shape, *(f"{n:,}" if n else "–" for n in numbers)
+                f"{layer.kind} [dim]{layer.name}[/]", shape, *(_count(n) if n else "–" for n in numbers)
             )
         table.add_section()
         sums = (profile.params, profile.flops, profile.param_bytes, profile.activation_bytes)
-        table.add_row("[bold]in all[/]", "", *(f"[bold]{n:,}[/]" for n in sums))
+        table.add_row("[bold]in all[/]", "", *(f"[bold]{_count(n)}[/]" for n in sums))
         self.console.print(table)
 
     def before(self, accuracy: float, picture: Sequence[str]) -> None:
@@ -109,13 +109,15 @@ class Report(Watcher):
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("loss {task.fields[loss]}"),
+            TextColumn("{task.fields[rate]}"),
             TextColumn("test [green]{task.fields[accuracy]}[/]"),
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self.console, auto_refresh=False) as self._progress:
             self._task = self._progress.add_task(
-                "", total=run.epochs * run.steps_per_epoch, epoch=f"0/{run.epochs}", loss="–", accuracy="–"
-            )
+                "", total=run.epochs * run.steps_per_epoch, epoch=f"0/{run.epochs}", loss="–", rate="–",
+                accuracy="–",
+            )  # fmt: skip
             try:
                 yield
             finally:
@@ -127,14 +129,18 @@ class Report(Watcher):
         if self._progress is None or self._drawn_just_now():
             return
         done = (epoch.number - 1) * run.steps_per_epoch + epoch.steps
-        self._update(completed=done, epoch=f"{epoch.number}/{run.epochs}", loss=f"{epoch.loss:.4f}")
+        rate = self._rate(epoch.steps * run.batch_size, epoch.seconds)
+        self._update(
+            completed=done, epoch=f"{epoch.number}/{run.epochs}", loss=f"{epoch.loss:.4f}", rate=rate
+        )
 
     def epoch(self, run: Run, entry: dict[str, Any]) -> None:
         """An epoch is over."""
         number = entry["epoch"]
         line = (
             f"  epoch {number:>{len(str(run.epochs))}}/{run.epochs}  loss {entry['loss']:.4f}  "
-            f"test {_percent(entry['accuracy'])}  {_seconds(entry['seconds'])}"
+            f"test {_percent(entry['accuracy'])}  {_seconds(entry['seconds'])}, "
+            f"{self._rate(len(run.data.train[0]), entry['seconds'])}"
         )
         if self._progress is not None:
             self._update(
@@ -147,6 +153,9 @@ class Report(Watcher):
                 self.console.print(line)
         elif number == run.epochs or number == 1 or number % -(-run.epochs // PLAIN_LINES) == 0:
             self.console.print(line)
+
+    def _rate(self, examples: int, seconds: float) -> str:
+        return f"{examples / max(seconds, 1e-9):,.0f} {self.milestone.examples}/s"
 
     def _update(self, **fields: Any) -> None:
         """Set the bar's fields, and draw it, but not more often than anybody can see."""
@@ -205,10 +214,12 @@ class Report(Watcher):
             assert result.train_seconds is not None
             trained = len(data.train[0]) * result.epochs
             rate = trained / max(result.train_seconds, 1e-9)
-            speed = f"{rate:,.0f} examples/s, {_flops(training_flops * rate)}/s"
+            speed = f"{rate:,.0f} {self.milestone.examples}/s, {_flops(training_flops * rate)}/s"
             table.add_row("training", _seconds(result.train_seconds), speed)
         assert result.eval_seconds is not None
-        table.add_row("evaluation", _seconds(result.eval_seconds), f"{len(data.test[0]):,} examples")
+        table.add_row(
+            "evaluation", _seconds(result.eval_seconds), f"{len(data.test[0]):,} {self.milestone.examples}"
+        )
         ready, compiling = map(_seconds, warmup)
         table.add_row("kernels ready", ready, f"of which compiling {compiling}")
         table.add_row("parameters", f"{result.params:,}", f"{4 * result.params:,} bytes in float32")
@@ -266,12 +277,12 @@ class Report(Watcher):
             table.add_column(heading, justify="right")
         for op in found.ops:
             intensity = f"{op.flops / op.bytes:.2f}" if op.bytes and op.flops else "–"
-            counts = (f"{n:,.0f}" if op.calls else "–" for n in (op.flops, op.bytes))
+            counts = (_count(n) if op.calls else "–" for n in (op.flops, op.bytes))
             table.add_row(
                 op.name, f"{op.calls:,}" if op.calls else "–", f"{op.seconds / total:.1%}", *counts, intensity
             )
         self.console.print(table)
-        self.console.print("  between operations: the graph, the loader, the optimiser, and Python itself")
+        self.console.print("  between operations: the graph, the optimiser, and Python itself")
         latencies = found.latency_seconds.items()
         times = ", ".join(f"{1e6 * seconds:,.0f} µs for {batch:,}" for batch, seconds in latencies)
         self.console.print(f"  a forward pass takes {times} (median of 50)\n")
@@ -301,7 +312,9 @@ class Report(Watcher):
 
     def _lines(self, lines: Sequence[str]) -> None:
         for line in lines:
-            self.console.print(Text("    " + line), soft_wrap=True, no_wrap=True, overflow="crop")
+            self.console.print(
+                Text.from_ansi(" " * INDENT + line), soft_wrap=True, no_wrap=True, overflow="crop"
+            )
 
     def _unwrapped(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, markup=False)
@@ -320,6 +333,14 @@ def _flops(rate: float) -> str:
         if rate >= size:
             return f"{rate / size:.1f} {unit}"
     return f"{rate:,.0f} FLOP"
+
+
+def _count(n: float) -> str:
+    """A whole number, in millions or billions from ten million up."""
+    for unit, size in (("G", 1e9), ("M", 1e6)):
+        if n >= 10 * size:
+            return f"{n / size:,.2f} {unit}"
+    return f"{n:,.0f}"
 
 
 def _paragraphs(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tinytorch.nn import Module
 from tinytorch.training.gradients import warn_untrained, without_gradient
 from tinytorch.training.metrics import accuracy
 
-EVALUATION_BATCH = 1000  # examples whose activations are in memory at one time
+EVALUATION_BATCH = 500  # examples whose activations are in memory at one time
 SNAPSHOT_LIMIT = 1000  # parameters up to which every epoch's weights are kept, for the pictures
 
 
@@ -28,6 +29,7 @@ class Epoch:
     def __init__(self, number: int, on_step: Callable[[Epoch], None]):
         self.number = number
         self.steps = 0
+        self._began = time.perf_counter()
         self._sum = 0.0
         self._on_step = on_step
 
@@ -36,6 +38,11 @@ class Epoch:
         self._sum += float(loss)
         self.steps += 1
         self._on_step(self)
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.perf_counter() - self._began
 
     @property
     def loss(self) -> float:
@@ -68,6 +75,7 @@ class Run:
 
     epochs, batch_size, lr, seed: the recipe. model, data: of this run. history: a dict for each epoch.
     train_seconds: without compiling and evaluating. asides: other runs, by name, for a script to keep.
+    notes: what an encore found, for the pictures.
     """
 
     def __init__(
@@ -91,6 +99,7 @@ class Run:
         self.snapshots: dict[int, dict[str, np.ndarray]] = {}
         self.pictures: list[Path] = []
         self.asides: dict[str, Run] = {}
+        self.notes: dict[str, Any] = {}
         self.train_seconds = 0.0
         self._steps_left: int | None = None
         tt.manual_seed(seed)
@@ -220,10 +229,23 @@ class Run:
 
     # --- asides -----------------------------------------------------------------------------------------
 
-    def again(self, data: Data, *, size: int | None = None, epochs: int | None = None) -> Run:
-        """The same recipe on other data or at another size; silent, and no part of the result."""
+    def untrained(self) -> Module:
+        """The model as it was before training: the seed draws the same numbers again."""
+        tt.manual_seed(self.seed)
+        return self.milestone.build()
+
+    def again(
+        self,
+        data: Data,
+        *,
+        size: int | None = None,
+        epochs: int | None = None,
+        build: Callable[..., Module] | None = None,
+    ) -> Run:
+        """The same recipe on other data, at another size or for the model that `build` makes; silent, and no
+        part of the result."""
         aside = Run(
-            self.milestone,
+            self.milestone if build is None else replace(self.milestone, build=build),
             data,
             epochs=epochs or self.epochs or self.milestone.epochs,
             batch_size=self.batch_size,

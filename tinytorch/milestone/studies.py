@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import tinytorch as tt
+from tinytorch.data import DataLoader
 from tinytorch.milestone.milestone import Data, Milestone
 from tinytorch.milestone.run import Epoch, Run, Watcher
 from tinytorch.systems import OpTotal, count_ops, latency, peak_memory, profile
@@ -85,7 +86,8 @@ def training_flops(run: Run) -> float:
 class Operations:
     """What `--profile` found.
 
-    ops: the operations of `steps` training steps, the longest first, and what was between them as one more.
+    ops: the operations of `steps` training steps, the longest first, and as two more the waiting for loaders
+    and what else was between them.
     latency_seconds: median time of a forward pass, by how many examples it was of.
     """
 
@@ -99,12 +101,14 @@ class _WarmUp(Watcher):
 
     def __init__(self, counted: count_ops, steps: int):
         self.counted, self.left = counted, steps
+        self.waited = 0.0  # for loaders, until then
 
     def step(self, run: Run, epoch: Epoch) -> None:
         """One step less to wait for."""
         self.left -= 1
         if self.left == 0:
             self.counted.reset()
+            self.waited = DataLoader.waited_by_all
 
 
 def operations(run: Run) -> Operations:
@@ -115,10 +119,14 @@ def operations(run: Run) -> Operations:
     """
     trial = rehearsal(run, steps=STEPS + PROFILED)
     with count_ops() as counted:
-        trial.watcher = _WarmUp(counted, STEPS)
+        trial.watcher = warm_up = _WarmUp(counted, STEPS)
         steps = trial.rehearse(STEPS + PROFILED) - STEPS
-    between = OpTotal("between operations", seconds=counted.outside)
-    ops = sorted([*counted.ops, between], key=lambda op: -op.seconds)
+    waited = DataLoader.waited_by_all - warm_up.waited
+    between = [
+        OpTotal("waiting for batches", seconds=waited),
+        OpTotal("between operations", seconds=counted.outside - waited),
+    ]
+    ops = sorted([*counted.ops, *between], key=lambda op: -op.seconds)
     inputs = run.data.test[0]
     batches = {size: inputs[:size] for size in (1, min(run.batch_size, len(inputs)))}
     latencies = {size: latency(lambda batch=batch: run.predict(batch)) for size, batch in batches.items()}

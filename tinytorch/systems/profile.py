@@ -52,7 +52,7 @@ class ModelProfile:
 
 
 def profile(model: Module, example: Any) -> ModelProfile:
-    """Run `model(example)` once, without gradients, and count.
+    """Run `model(example)` once, in evaluation mode and without gradients, and count.
 
     Layers are the modules that contain no other. A layer that runs twice has two entries; its parameters
     stand in the first.
@@ -73,10 +73,8 @@ def profile(model: Module, example: Any) -> ModelProfile:
         def record(module: Module, args: tuple, output: Any) -> None:
             own = [p for p in module.parameters() if id(p) not in counted_parameters]
             counted_parameters.update(map(id, own))
-            given = args[0]._data
-            view = output._data is given or (
-                output._data.base is not None and output._data.base in (given, given.base)
-            )
+            given, base = args[0]._data, output._data.base
+            view = output._data is given or (base is not None and (base is given or base is given.base))
             layers.append(
                 LayerProfile(
                     name or type(module).__name__.lower(),
@@ -91,7 +89,8 @@ def profile(model: Module, example: Any) -> ModelProfile:
 
         return record
 
-    handles = []
+    training, handles = [module for module in model.modules() if module.training], []
+    model.eval()
     for name, module in model.named_modules():
         if not any(True for _ in module.children()):
             handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after(name))]
@@ -101,6 +100,8 @@ def profile(model: Module, example: Any) -> ModelProfile:
     finally:
         for handle in handles:
             handle.remove()
+        for module in training:
+            module.training = True
     parameters = list(model.parameters())
     return ModelProfile(
         layers,

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 from tinytorch.viz import style
+from tinytorch.viz.pixels import picture
+
+SHORT = 3  # characters up to which a class's name fits beside another one, upright
 
 
 def confusion_matrix(
@@ -34,8 +37,12 @@ def confusion_matrix(
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     wrong = np.where(np.eye(classes, dtype=bool), np.nan, share)
     right = np.where(np.eye(classes, dtype=bool), share, np.nan)
-    drawing = style.figure(6.4, 6.1)
-    axes = drawing.add_axes((0.1, 0.09, 0.86, 0.8))
+    longest = max(map(len, names), default=0)
+    more = max(0.065 * longest - 0.25, 0.0)  # inches that long names need at the left and below
+    width, height = 6.4 + more, 6.1 + more
+    drawing = style.figure(width, height)
+    left = 0.64 / width
+    axes = drawing.add_axes((left + more / width, (0.55 + more) / height, 5.5 / width, 4.88 / height))
     worst = np.nanmax(wrong) if classes > 1 else 0.0
     axes.imshow(wrong, cmap=style.sequential(style.RED), vmin=0, vmax=max(worst * 1.25, 1e-9))
     axes.imshow(right, cmap=style.sequential(style.GREEN), vmin=0, vmax=1.2)
@@ -54,7 +61,8 @@ def confusion_matrix(
                     color="white" if strong else style.INK,
                 )
     style.clean(axes, "", "the answer", "the truth")
-    axes.set_xticks(range(classes), names)
+    slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if longest > SHORT else {}
+    axes.set_xticks(range(classes), names, **slanted)
     axes.set_yticks(range(classes), names)
     axes.tick_params(length=0)
     for side in axes.spines.values():
@@ -65,11 +73,11 @@ def confusion_matrix(
     axes.tick_params(which="minor", length=0)
     accuracy = np.trace(counts) / max(counts.sum(), 1)
     drawing.suptitle(
-        title or "who is taken for whom", x=0.1, ha="left", fontsize=11.5, fontweight="bold", color=style.INK
+        title or "who is taken for whom", x=left, ha="left", fontsize=11.5, fontweight="bold", color=style.INK
     )
     drawing.text(
-        0.1,
-        0.91,
+        left,
+        1 - 0.55 / height,
         f"{np.trace(counts):,} of {counts.sum():,} right, {100 * accuracy:.2f} %",
         fontsize=9.5,
         color=style.FAINT,
@@ -93,7 +101,7 @@ def worst_mistakes(
     Above each stands what it shows and what was read: truth → answer, "?" where the output is not a number.
 
     Args:
-        images: (n, height, width).
+        images: (n, h, w), (n, 1, h, w) or (n, 3, h, w), bytes or floats.
         labels: the truth, (n,).
         probabilities: what the model gave each class, (n, classes).
         names: of the classes.
@@ -104,6 +112,7 @@ def worst_mistakes(
     order = mistakes(labels, probabilities)
     rows = max(1, min(rows, -(-len(order) // columns)))
     height = 1.55 * rows + 0.55
+    short = max(map(len, names), default=0) <= SHORT
     drawing = style.figure(1.25 * columns, height)
     drawing.suptitle(
         title or "the mistakes it was surest of",
@@ -131,12 +140,12 @@ def worst_mistakes(
         )
     for place, i in enumerate(order[: columns * rows]):
         axes = drawing.add_subplot(rows, columns, place + 1)
-        axes.imshow(images[i], cmap="gray_r", interpolation="nearest")
+        axes.imshow(picture(images[i], "worst_mistakes"), cmap="gray_r", interpolation="nearest")
         truth, sure = names[int(labels[i])], float(probabilities[i].max())
         answer, told = names[int(probabilities[i].argmax())], f"{100 * sure:.1f} % sure"
         if sure != sure:
             answer, told = "?", "not a number"
-        axes.set_title(f"{truth} → {answer}", fontsize=10, color=style.INK, pad=2)
+        axes.set_title(f"{truth} → {answer}", fontsize=10 if short else 7, color=style.INK, pad=2)
         axes.set_xlabel(told, fontsize=7.5, color=style.RED, labelpad=2)
         axes.set_xticks([])
         axes.set_yticks([])

@@ -1,4 +1,4 @@
-"""Learning curves, and what a study over sizes found."""
+"""Learning curves, and what studies over sizes and over shifted images found."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from tinytorch.viz import style
 
 LABEL_HEIGHT = 0.075  # of a mark's name, in heights of the axes
+LINES = (style.BLUE, style.ORANGE, style.GREEN, style.RED)
 
 
 def learning_curves(
@@ -52,16 +53,7 @@ def learning_curves(
     places = _apart([mark for mark, _ in lines], LABEL_HEIGHT * (top - bottom), top)
     for (mark, name), place in zip(lines, places, strict=True):
         right.axhline(mark, color=style.FAINT, lw=0.9, ls=(0, (4, 3)), zorder=0)
-        right.annotate(
-            f"{name} {mark:g}",
-            (1.0, place),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7.5,
-            color=style.FAINT,
-        )
+        _beside(right, f"{name} {mark:g}", place, style.FAINT, 7.5)
     for axes in (left, right):
         axes.grid(axis="y", color=style.GRID, lw=0.8)
         axes.set_axisbelow(True)
@@ -124,6 +116,77 @@ def scaling(
     return _framed(drawing, title, path, bottom=0.2)
 
 
+def translation(
+    shifts: Sequence[int],
+    accuracies: Mapping[str, Sequence[float]],
+    path: str | Path | None = None,
+    *,
+    chance: float | None = None,
+    title: str = "",
+) -> Any:
+    """What shifting the test images does to the accuracy, a line for each model.
+
+    Args:
+        shifts: by how many pixels.
+        accuracies: of each model, by its name, at each shift (0 to 1).
+        path: where to save the PNG.
+        chance: the accuracy of guessing, a dashed line.
+        title: heading of the figure.
+
+    Returns the matplotlib figure.
+    """
+    if not accuracies or not len(shifts):
+        raise ValueError("translation: expected at least one shift and one model, got none")
+    for name, values in accuracies.items():
+        if len(values) != len(shifts):
+            raise ValueError(
+                f"translation: expected {len(shifts)} accuracies of {name}, one for each shift, "
+                f"got {len(values)}"
+            )
+    drawing = style.figure(6.4, 3.6)
+    axes = style.clean(
+        drawing.subplots(), "accuracy on the test data, %", "pixels that the images were shifted by"
+    )
+    lines = sorted(
+        ((100 * values[-1], name, [100 * value for value in values]) for name, values in accuracies.items())
+    )
+    places = _apart([last for last, *_ in lines], 6.0, 100.0)
+    colours = dict(zip(accuracies, LINES * len(accuracies), strict=False))
+    for (last, name, values), place in zip(lines, places, strict=True):
+        axes.plot(shifts, values, color=colours[name], lw=1.8, marker="o", markersize=4, clip_on=False)
+        _beside(axes, f"{name} {last:.1f}", place, colours[name], 8.5)
+    if chance is not None:
+        axes.axhline(100 * chance, color=style.FAINT, lw=0.9, ls=(0, (4, 3)), zorder=0)
+        axes.annotate(
+            f"chance {100 * chance:g}",
+            (0.0, 100 * chance),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 3),
+            textcoords="offset points",
+            fontsize=7.5,
+            color=style.FAINT,
+        )
+    axes.set_ylim(0.0, 100.0)
+    axes.set_xticks(list(shifts))
+    axes.grid(axis="y", color=style.GRID, lw=0.8)
+    axes.set_axisbelow(True)
+    return _framed(drawing, title, path, bottom=0.15, left=0.07, right=0.74)
+
+
+def _beside(axes: Any, text: str, place: float, colour: str, size: float) -> None:
+    """A text to the right of the axes, at a value on their y axis."""
+    axes.annotate(
+        text,
+        (1.0, place),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=size,
+        color=colour,
+    )
+
+
 def _apart(places: Sequence[float], gap: float, top: float) -> list[float]:
     """Ascending `places`, moved as little as gives each `gap` to its neighbour and keeps all below `top`."""
     moved: list[float] = []
@@ -139,8 +202,16 @@ def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _framed(drawing: Any, title: str, path: str | Path | None, *, bottom: float, right: float = 0.975) -> Any:
-    drawing.subplots_adjust(left=0.06, right=right, bottom=bottom, top=0.82 if title else 0.9, wspace=0.18)
+def _framed(
+    drawing: Any,
+    title: str,
+    path: str | Path | None,
+    *,
+    bottom: float,
+    left: float = 0.06,
+    right: float = 0.975,
+) -> Any:
+    drawing.subplots_adjust(left=left, right=right, bottom=bottom, top=0.82 if title else 0.9, wspace=0.18)
     if title:
-        drawing.suptitle(title, x=0.06, ha="left", fontsize=11.5, fontweight="bold", color=style.INK)
+        drawing.suptitle(title, x=left, ha="left", fontsize=11.5, fontweight="bold", color=style.INK)
     return style.save(drawing, path)

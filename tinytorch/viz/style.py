@@ -44,11 +44,11 @@ def figure(width: float, height: float) -> Any:
     return drawing
 
 
-def diverging() -> Any:
-    """Blue over white to orange: the probability of class 1."""
+def diverging(low: str = "#7fa9d6", high: str = "#f2b48c") -> Any:
+    """Blue over white to orange: the probability of class 1, or what may be negative."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("probability", ["#7fa9d6", "#ffffff", "#f2b48c"])
+    return LinearSegmentedColormap.from_list("probability", [low, "#ffffff", high])
 
 
 def sequential(colour: str = BLUE) -> Any:

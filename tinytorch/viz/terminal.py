@@ -1,10 +1,12 @@
-"""Pictures made of characters, for the terminal: a map of the plane, a row of grey images."""
+"""Pictures made of characters, for the terminal: a map of the plane, a row of images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from tinytorch.viz.pixels import luminance, picture
 
 SHADES = " .:-=+*#%@"
 
@@ -39,22 +41,58 @@ def plane_map(
 
 
 def grey_images(images: Sequence[np.ndarray], *, gap: int = 3) -> list[str]:
-    """Grey images side by side, two characters to a pixel; images wider than 20 pixels are halved first.
+    """Images in grey side by side, two characters to a pixel; those wider than 20 pixels are halved first.
+
+    The more ink a character has, the larger the number (the brighter the colour); each image is on a scale of
+    its own.
 
     Args:
-        images: (height, width) each, all of one shape, dark where small.
+        images: (h, w), (1, h, w) or (3, h, w) each, all of one shape.
         gap: characters between two images.
     """
-    if not len(images):
-        return []
-    blocks = [_characters(np.asarray(image, np.float32)) for image in images]
+    return _side_by_side([_characters(luminance(picture(image, "grey_images"))) for image in images], gap)
+
+
+def colour_images(images: Sequence[np.ndarray], *, gap: int = 3) -> list[str]:
+    """Images in colour side by side, for terminals that know 24-bit colour (with ANSI's escape sequences).
+
+    A character is two pixels: an upper half block in the colour of one, on the colour of the one below it.
+
+    Args:
+        images: (3, h, w) each, all of one shape, bytes or floats.
+        gap: characters between two images.
+    """
+    return _side_by_side([_half_blocks(image) for image in images], gap)
+
+
+def _side_by_side(blocks: Sequence[Sequence[str]], gap: int) -> list[str]:
     return [(" " * gap).join(lines) for lines in zip(*blocks, strict=True)]
 
 
 def _characters(image: np.ndarray) -> list[str]:
+    image = np.asarray(image, np.float32)
     if image.shape[1] > 20:
         h, w = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
         image = image[:h, :w].reshape(h // 2, 2, w // 2, 2).mean((1, 3))
-    top = max(float(image.max()), 1e-12)
-    level = np.rint(image / top * (len(SHADES) - 1)).astype(int)
+    low, top = float(image.min()), max(float(image.max()), 1e-12)
+    if low >= top:  # one shade all over: ink, unless it is black
+        low = 0.0
+    level = np.rint((image - low) / (top - low) * (len(SHADES) - 1)).astype(int)
     return ["".join(SHADES[v] * 2 for v in line) for line in level]
+
+
+def _half_blocks(image: np.ndarray) -> list[str]:
+    colours = picture(image, "colour_images")
+    if colours.ndim != 3:
+        raise ValueError(f"colour_images: expected images of shape (3, h, w), got {np.shape(image)}")
+    level = np.rint(255 * colours).astype(int)
+    if len(level) % 2:
+        level = np.concatenate([level, level[-1:]])
+    return [
+        "".join(
+            f"\x1b[38;2;{r};{g};{b};48;2;{under[0]};{under[1]};{under[2]}m▀"
+            for (r, g, b), under in zip(upper, lower, strict=True)
+        )
+        + "\x1b[0m"
+        for upper, lower in zip(level[::2].tolist(), level[1::2].tolist(), strict=True)
+    ]
