@@ -14,14 +14,18 @@ from rich.table import Table
 
 from benchmarks.runner import Runner
 from benchmarks.suite import WORKLOADS
-from benchmarks.workload import FRAMEWORKS, OURS
+from benchmarks.workload import FRAMEWORKS, OURS, Workload
+
+MEMORY = ("peak MiB\nours / torch", "resident MiB\nours / torch")
 
 
 def parse() -> argparse.Namespace:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", help="beginnings of workload names, as in: mlp 'gemm 512' (default: all)"
+        "names",
+        nargs="*",
+        help="beginnings of workload names, as in: mlp 'gemm 512' (default: all that take no minutes)",
     )
     parser.add_argument(
         "--threads", type=int, default=cores, help=f"threads for every framework (default: {cores})"
@@ -44,40 +48,54 @@ def _ms(value: float | None) -> str:
     )
 
 
+def _mib(ours: float | None, peers: dict[str, float]) -> str:
+    return (
+        " / ".join(f"{value:.2f}" for value in (ours, peers.get("torch-eager")) if value is not None) or "-"
+    )
+
+
+def chosen(names: list[str]) -> list[Workload]:
+    """The workloads whose names begin with one of `names`; without names, all but those of minutes."""
+    if not names:
+        return [workload for workload in WORKLOADS.values() if not workload.by_name]
+    return [workload for workload in WORKLOADS.values() if workload.name.startswith(tuple(names))]
+
+
 def table(rows: list[dict[str, Any]], threads: int) -> Table:
     """What people read: ours, every peer, the ratio to the best of them."""
     peers = [f for f in FRAMEWORKS if f != OURS and any(f in row["peers"] for row in rows)]
     result = Table(
         title=f"{threads} threads; medians of interleaved rounds; × above 1: faster than the best peer"
     )
-    for column in ("workload", OURS, *peers, "× best peer", "GFLOP/s", "of peak", "peak MiB"):
+    for column in ("workload", OURS, *peers, "× best peer", "GFLOP/s", "of peak", *MEMORY):
         result.add_column(column, justify="left" if column == "workload" else "right", no_wrap=True)
     for row in rows:
         ratio, fraction = row["ratio_to_best_peer"], row["fraction_of_peak"]
         result.add_row(
-            row["workload"],
+            row["workload"] + (" (not measured)" if "reason" in row else ""),
             _ms(row["ours_ms"]),
             *(_ms(row["peers"].get(peer)) for peer in peers),
             "-" if ratio is None else f"[{'green' if ratio >= 1 else 'red'}]{ratio:.2f}",
             "-" if row["gflops"] is None else f"{row['gflops']:.0f}",
             "-" if fraction is None else f"{fraction:.0%}",
-            "-" if row["peak_mib"] is None else f"{row['peak_mib']:.2f}",
+            _mib(row["peak_mib"], row["peer_peak_mib"]),
+            _mib(row["resident_mib"].get(OURS), row["resident_mib"]),
         )
     return result
 
 
 def main() -> int:
     arguments = parse()
-    chosen = [w for w in WORKLOADS.values() if w.name.startswith(tuple(arguments.names) or "")]
-    if arguments.list or not chosen:
+    workloads = chosen(arguments.names)
+    if arguments.list or not workloads:
         print("\n".join(WORKLOADS))
         return 0 if arguments.list else 2
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = Console(width=None if sys.stdout.isatty() else 240)
     rows = []
     with Runner(arguments.threads, arguments.rounds, console.print) as runner:
         if runner.missing:
             console.print(f"not installed, so not measured: {', '.join(runner.missing)} (make oracle)")
-        for workload in chosen:
+        for workload in workloads:
             with console.status(workload.name):
                 rows.append(runner.measure(workload))
     console.print(table(rows, arguments.threads))

@@ -7,10 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workload import OURS, Step, Workload
+from benchmarks import jax_layers, jax_step
+from benchmarks.image_step import Network, workload
 
 
-def _network(nn: Any) -> Any:
+def ours() -> Any:
+    from tinytorch.models import LeNet
+
+    return LeNet(3, 32, channels=(32, 64), hidden=256)
+
+
+def torch() -> Any:
+    from torch import nn
+
     return nn.Sequential(
         nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
@@ -18,56 +27,30 @@ def _network(nn: Any) -> Any:
     )  # fmt: skip
 
 
-def _images(batch: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    return rng.standard_normal((batch, 3, 32, 32)).astype(np.float32), rng.integers(0, 10, batch)
+def jax() -> Any:
+    from jax.nn import relu
+
+    shapes = ((3, 3, 3, 32), (3, 3, 32, 64), (64 * 8 * 8, 256), (256, 10))
+    parameters = [(jax_layers.weights(*shape), np.zeros(shape[-1], np.float32)) for shape in shapes]
+
+    def logits(parameters: Any, x: Any) -> Any:
+        *convolutions, (hidden, hidden_bias), (last, last_bias) = parameters
+        for weight, bias in convolutions:
+            x = jax_layers.max_pool(relu(jax_layers.convolution(x, weight) + bias))
+        return relu(x.reshape(len(x), -1) @ hidden + hidden_bias) @ last + last_bias
+
+    return parameters, logits
 
 
-def _step(library: Any, batch: int, convert: Any, compiled: bool = False, **options: Any) -> Step:
-    model = _network(library.nn)
-    update = library.optim.Adam(model.parameters(), lr=1e-3, **options)
-    criterion = library.nn.CrossEntropyLoss()
-    x, y = (convert(array) for array in _images(batch))
+NETWORK = Network(
+    ours,
+    torch,
+    jax,
+    optimizer="Adam",
+    settings={"lr": 1e-3},
+    jax_optimizer=partial(jax_step.adam, lr=1e-3),
+    first=32 * 27 * 32 * 32,
+    others=64 * 288 * 16 * 16 + 4096 * 256 + 256 * 10,
+)
 
-    def forward(x: Any, y: Any) -> Any:
-        return criterion(model(x), y)
-
-    loss = library.compile(forward) if compiled else forward
-
-    def step() -> None:
-        update.zero_grad()
-        loss(x, y).backward()
-        update.step()
-
-    return step
-
-
-def ours(batch: int) -> Step:
-    import tinytorch
-
-    return _step(tinytorch, batch, tinytorch.tensor)
-
-
-def torch(batch: int, **options: Any) -> Step:
-    import torch
-
-    return _step(torch, batch, torch.from_numpy, **options)
-
-
-# Multiply-adds of an image, forward; the backward pass takes two more of each, but the first layer's input.
-_FIRST, _OTHERS = 32 * 27 * 32 * 32, 64 * 288 * 16 * 16 + 4096 * 256 + 256 * 10
-
-WORKLOADS = [
-    Workload(
-        f"cnn step b{batch} adam",
-        {
-            OURS: partial(ours, batch),
-            "torch-eager": partial(torch, batch),
-            "torch-fused": partial(torch, batch, fused=True),
-            "torch-compile": partial(torch, batch, fused=True, compiled=True),
-        },
-        flops=2.0 * batch * (2 * _FIRST + 3 * _OTHERS),
-        measures_memory=True,
-    )
-    for batch in (64, 128)
-]
+WORKLOADS = [workload(f"cnn step b{batch} adam", NETWORK, batch) for batch in (64, 128)]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import jax_layers
 from benchmarks.workload import OURS, Step, Workload
 
 
@@ -84,19 +85,49 @@ def ours(kind: str, shape: Shape) -> Step:
     return lambda: conv2d_grad_weight(x, g, weight.shape[2:], *options)
 
 
-def torch(kind: str, shape: Shape, channels_last: bool) -> Step:
+def torch(kind: str, shape: Shape, channels_last: bool = False, compiled: bool = False) -> Step:
     import torch
 
     arrays = [torch.from_numpy(a) for a in _arrays(shape)]
     if channels_last:
         arrays = [a.contiguous(memory_format=torch.channels_last) if a.ndim == 4 else a for a in arrays]
-    x, weight, bias, g = arrays
     p, s = shape.padding, shape.stride
-    if kind == "fwd":
-        return lambda: torch.nn.functional.conv2d(x, weight, bias, s, p, 1, shape.groups)
     wanted = [kind == "grad_input", kind == "grad_weight", False]
-    back = torch.ops.aten.convolution_backward
-    return lambda: back(g, x, weight, None, [s, s], [p, p], [1, 1], False, [0, 0], shape.groups, wanted)
+
+    def forward(x: Any, weight: Any, bias: Any, g: Any) -> Any:
+        return torch.nn.functional.conv2d(x, weight, bias, s, p, 1, shape.groups)
+
+    def backward(x: Any, weight: Any, bias: Any, g: Any) -> Any:
+        return torch.ops.aten.convolution_backward(
+            g, x, weight, None, [s, s], [p, p], [1, 1], False, [0, 0], shape.groups, wanted
+        )
+
+    run = torch.compile(forward if kind == "fwd" else backward, disable=not compiled)
+    return lambda: run(*arrays)
+
+
+def jax(kind: str, shape: Shape) -> Step:
+    """In the layout in which XLA is mostly faster: NCHW for the gradient of the weights, else NHWC."""
+    import jax
+
+    layout = "NCHW" if kind == "grad_weight" else "NHWC"
+    x, weight, bias, g = _arrays(shape)
+    if layout == "NHWC":
+        x, weight, g = x.transpose(0, 2, 3, 1), weight.transpose(2, 3, 1, 0), g.transpose(0, 2, 3, 1)
+
+    def convolution(x: Any, weight: Any) -> Any:
+        return jax_layers.convolution(x, weight, shape.stride, shape.groups, layout)
+
+    def run(x: Any, weight: Any, bias: Any, g: Any) -> Any:
+        if kind == "fwd":
+            return convolution(x, weight) + bias
+        if kind == "grad_input":
+            return jax.vjp(lambda x: convolution(x, weight), x)[1](g)
+        return jax.vjp(lambda weight: convolution(x, weight), weight)[1](g)
+
+    arrays = [jax.numpy.asarray(array) for array in (x, weight, bias, g)]
+    compiled = jax.jit(run)
+    return lambda: jax.block_until_ready(compiled(*arrays))
 
 
 WORKLOADS = [
@@ -104,8 +135,10 @@ WORKLOADS = [
         name=f"conv {kind} {shape.name}",
         variants={
             OURS: partial(ours, kind, shape),
-            "torch-eager": partial(torch, kind, shape, channels_last=False),
+            "torch-eager": partial(torch, kind, shape),
             "torch-channels-last": partial(torch, kind, shape, channels_last=True),
+            "torch-compile": partial(torch, kind, shape, compiled=True),
+            "jax-jit": partial(jax, kind, shape),
         },
         flops=shape.flops,
     )

@@ -8,11 +8,11 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workload import FRAMEWORKS, OURS, Workload
+from benchmarks.workload import FRAMEWORKS, OURS, Unavailable, Workload
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,10 +36,12 @@ class Worker:
         self._read()
 
     def ask(self, **request: Any) -> Any:
-        """Send a request and wait for its answer; a failure there is a RuntimeError here."""
+        """Send a request and wait for its answer; a failure there is one here."""
         assert self.process.stdin is not None
         print(json.dumps(request), file=self.process.stdin, flush=True)
         reply = self._read()
+        if "unavailable" in reply:
+            raise Unavailable(reply["unavailable"])
         if "error" in reply:
             raise RuntimeError(reply["error"])
         return reply["value"]
@@ -79,8 +81,18 @@ class Runner:
 
     def measure(self, workload: Workload) -> dict[str, Any]:
         """One row of bench.json. A peer that is not installed, or failed, is absent from `peers`."""
-        frameworks = [f for f in workload.variants if f not in self.missing]
-        times: dict[str, list[float]] = {f: [] for f in frameworks}
+        try:
+            times, peaks = self._times(workload)
+        except Unavailable as reason:
+            self.say(f"{workload.name}: not measured: {reason}")
+            return {**row(workload, {}), "reason": str(reason)}
+        return row(
+            workload, times, peaks, **(self._memory(workload, times) if workload.measures_memory else {})
+        )
+
+    def _times(self, workload: Workload) -> tuple[dict[str, list[float]], list[float]]:
+        """Milliseconds of each framework, and the micro-kernel's peak, in every round."""
+        times: dict[str, list[float]] = {f: [] for f in workload.variants if f not in self.missing}
         peaks = []
         for _ in range(self.rounds):
             if workload.flops:
@@ -88,32 +100,47 @@ class Runner:
             for framework in list(times):
                 try:
                     times[framework].append(self.worker(framework).ask(do="time", workload=workload.name))
-                except RuntimeError as error:
+                except (RuntimeError, Unavailable) as error:
                     if framework == OURS:
                         raise
                     self.say(f"{workload.name}: {framework} failed, left out:\n{error}")
                     del times[framework]
         for framework in times:
             self.worker(framework).ask(do="forget", workload=workload.name)
-        peak_mib = None
-        if workload.measures_memory:
-            peak_mib = self.worker(OURS).ask(do="memory", workload=workload.name)
-        return row(workload, times, peaks, peak_mib)
+        return times, peaks
+
+    def _memory(self, workload: Workload, frameworks: Container[str]) -> dict[str, dict[str, float]]:
+        """MiB by framework: what is allocated, and what is resident in a process that does nothing else."""
+        allocated, resident = {}, {}
+        for framework in (OURS, "torch-eager"):
+            if framework in frameworks:
+                allocated[framework] = self.worker(framework).ask(do="memory", workload=workload.name)
+                fresh = Worker(framework, self.threads)
+                resident[framework] = fresh.ask(do="resident", workload=workload.name)
+                fresh.close()
+        return {"allocated": allocated, "resident": resident}
 
 
 def row(
-    workload: Workload, times: dict[str, list[float]], peaks: list[float], peak_mib: float | None
+    workload: Workload,
+    times: Mapping[str, list[float]],
+    peaks: Sequence[float] = (),
+    allocated: Mapping[str, float] | None = None,
+    resident: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Medians over the rounds; the ratio is the best peer's time over ours, so above 1 we are faster."""
     medians = {framework: statistics.median(values) for framework, values in times.items()}
-    ours = medians.pop(OURS)
-    gflops = workload.flops / ours / 1e6 if workload.flops else None
+    ours = medians.pop(OURS, None)
+    gflops = workload.flops / ours / 1e6 if workload.flops and ours else None
+    allocated = dict(allocated or {})
     return {
         "workload": workload.name,
         "ours_ms": ours,
         "peers": medians,
-        "ratio_to_best_peer": min(medians.values()) / ours if medians else None,
+        "ratio_to_best_peer": min(medians.values()) / ours if medians and ours else None,
         "gflops": gflops,
         "fraction_of_peak": gflops / statistics.median(peaks) if gflops and peaks else None,
-        "peak_mib": peak_mib,
+        "peak_mib": allocated.pop(OURS, None),
+        "peer_peak_mib": allocated,
+        "resident_mib": dict(resident or {}),
     }

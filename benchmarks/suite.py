@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from benchmarks import cnn, conv, gemm, mlp, mnist_epoch, perceptron, startup, xor
+from benchmarks import (
+    cifar_accuracy,
+    cifar_epoch,
+    cnn,
+    conv,
+    gemm,
+    image_layers,
+    mlp,
+    mnist_epoch,
+    perceptron,
+    resnet,
+    startup,
+    xor,
+)
 from benchmarks.workload import Workload
 
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
-    for module in (gemm, perceptron, xor, mlp, mnist_epoch, conv, cnn, startup)
+    for module in (
+        gemm, perceptron, xor, mlp, mnist_epoch, conv, image_layers, cnn, resnet, cifar_epoch, cifar_accuracy,
+        startup,
+    )
     for workload in module.WORKLOADS
-}
+}  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import jax_step
 from benchmarks.workload import OURS, Step
 
 Data = Callable[[], tuple[np.ndarray, np.ndarray]]
@@ -22,6 +23,17 @@ def network(nn: Any, widths: Sequence[int]) -> Any:
     return nn.Sequential(*layers[:-1])
 
 
+def repeat(optimizer: Any, loss: Callable[[], Any]) -> Step:
+    """One update after the other, in the library that the optimiser and the loss are of."""
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    return step
+
+
 def _ours(widths: Sequence[int], data: Data, loss: str, optimizer: str, lr: float) -> Step:
     import tinytorch as tt
 
@@ -29,13 +41,7 @@ def _ours(widths: Sequence[int], data: Data, loss: str, optimizer: str, lr: floa
     update = getattr(tt.optim, optimizer)(model.parameters(), lr=lr)
     criterion = getattr(tt.nn, loss)()
     x, y = (tt.tensor(array) for array in data())
-
-    def step() -> None:
-        update.zero_grad()
-        criterion(model(x), y).backward()
-        update.step()
-
-    return step
+    return repeat(update, lambda: criterion(model(x), y))
 
 
 def _torch(
@@ -54,13 +60,7 @@ def _torch(
     criterion = getattr(torch.nn, loss)()
     x, y = (torch.from_numpy(array) for array in data())
     forward = torch.compile(lambda x, y: criterion(model(x), y), disable=not compiled)
-
-    def step() -> None:
-        update.zero_grad()
-        forward(x, y).backward()
-        update.step()
-
-    return step
+    return repeat(update, lambda: forward(x, y))
 
 
 def _jax(widths: Sequence[int], data: Data, loss: str, optimizer: str, lr: float) -> Step:
@@ -69,13 +69,9 @@ def _jax(widths: Sequence[int], data: Data, loss: str, optimizer: str, lr: float
 
     rng = np.random.default_rng(0)
     parameters = [
-        (
-            jnp.asarray(rng.uniform(-1, 1, (wide, narrow)).astype(np.float32) / wide**0.5),
-            jnp.zeros(narrow, jnp.float32),
-        )
+        (rng.uniform(-1, 1, (wide, narrow)).astype(np.float32) / wide**0.5, np.zeros(narrow, np.float32))
         for wide, narrow in pairwise(widths)
     ]
-    x, y = (jnp.asarray(array) for array in data())
 
     def objective(parameters: Any, x: Any, y: Any) -> Any:
         for i, (weight, bias) in enumerate(parameters):
@@ -83,39 +79,11 @@ def _jax(widths: Sequence[int], data: Data, loss: str, optimizer: str, lr: float
             if i < len(parameters) - 1:
                 x = jax.nn.relu(x)
         if loss == "CrossEntropyLoss":
-            return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(x), y[:, None], axis=1))
+            return jax_step.cross_entropy(x, y)
         return jnp.mean(jnp.maximum(x, 0) - x * y + jnp.log1p(jnp.exp(-jnp.abs(x))))
 
-    def sgd(p: Any, g: Any) -> Any:
-        return p - lr * g
-
-    def step_sgd(state: Any, x: Any, y: Any) -> Any:
-        return jax.tree.map(sgd, state, jax.grad(objective)(state, x, y))
-
-    def step_adam(state: Any, x: Any, y: Any) -> Any:
-        parameters, first, second, count = state
-        gradients = jax.grad(objective)(parameters, x, y)
-        count = count + 1
-        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
-        second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)
-        scale, root = 1 - 0.9**count, 1 - 0.999**count
-        parameters = jax.tree.map(
-            lambda p, m, v: p - lr * (m / scale) / (jnp.sqrt(v / root) + 1e-8), parameters, first, second
-        )
-        return parameters, first, second, count
-
-    adam = optimizer == "Adam"
-    advance = jax.jit(step_adam if adam else step_sgd, donate_argnums=0)
-    state: Any = parameters
-    if adam:
-        state = (parameters, *(jax.tree.map(jnp.zeros_like, parameters) for _ in range(2)), jnp.float32(0))
-
-    def step() -> None:
-        nonlocal state
-        state = advance(state, x, y)
-        jax.block_until_ready(state)
-
-    return step
+    update = jax_step.adam(lr) if optimizer == "Adam" else jax_step.sgd(lr)
+    return jax_step.training_step(objective, parameters, update, *data())
 
 
 def variants(

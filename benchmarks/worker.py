@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.suite import WORKLOADS
-from benchmarks.workload import OURS, Step
+from benchmarks.workload import OURS, Step, Unavailable
 
 SECONDS_A_ROUND = 0.25
 WARM_UP_STEPS = 10
@@ -56,22 +56,38 @@ def median_ms(step: Step, slow: bool) -> float:
     return statistics.median(times) * 1e3
 
 
-def peak_mib(prepare: Callable[[], Step]) -> float:
+def three_steps(prepare: Callable[[], Step]) -> None:
+    step = prepare()
+    for _ in range(3):
+        step()
+
+
+def peak_mib(prepare: Callable[[], Step], framework: str) -> float:
     """Peak of what preparing the work and three steps of it allocate, by memray, in MiB; kernels are warm."""
     import memray
 
-    import tinytorch
-
     gc.collect()
-    tinytorch.empty_cache()
+    if framework == OURS:
+        import tinytorch
+
+        tinytorch.empty_cache()
     with tempfile.TemporaryDirectory() as folder:
         capture = Path(folder) / "steps.bin"
         with memray.Tracker(capture):
-            step = prepare()
-            for _ in range(3):
-                step()
-        with memray.FileReader(capture) as reader:
-            return reader.metadata.peak_memory / 2**20
+            three_steps(prepare)
+        reader = memray.FileReader(capture)
+        return reader.metadata.peak_memory / 2**20
+
+
+def resident_mib(prepare: Callable[[], Step]) -> float | None:
+    """Peak resident memory of this process after the same, code included; None on Windows."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return None
+    three_steps(prepare)
+    units = 2**20 if sys.platform == "darwin" else 2**10  # of a MiB: bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / units
 
 
 def peak_gflops() -> float:
@@ -90,11 +106,15 @@ def answer(request: dict[str, Any], framework: str, steps: dict[str, Step]) -> A
         steps.pop(workload.name, None)
         return None
     if request["do"] == "memory":
-        return peak_mib(workload.variants[framework])
+        return peak_mib(workload.variants[framework], framework)
+    if request["do"] == "resident":
+        return resident_mib(workload.variants[framework])
     if workload.name not in steps:
         steps[workload.name] = workload.variants[framework]()
-        for _ in range(0 if workload.slow else WARM_UP_STEPS):
+        for _ in range(0 if workload.slow or workload.reports_seconds else WARM_UP_STEPS):
             steps[workload.name]()
+    if workload.reports_seconds:
+        return 1e3 * steps[workload.name]()  # pyright: ignore[reportOperatorIssue]
     return median_ms(steps[workload.name], workload.slow)
 
 
@@ -108,6 +128,8 @@ def main() -> None:
     for line in sys.stdin:
         try:
             reply = {"value": answer(json.loads(line), framework, steps)}
+        except Unavailable as reason:
+            reply = {"unavailable": str(reason)}
         except Exception:
             reply = {"error": traceback.format_exc(limit=3)}
         print(json.dumps(reply), file=replies, flush=True)

@@ -19,13 +19,19 @@ FRAMEWORKS = {  # variant -> the package it needs
 }
 
 
+class Unavailable(Exception):
+    """The work cannot be done here; the text says why."""
+
+
 @dataclass(frozen=True)
 class Workload:
     """`variants[framework]()` prepares the work in the worker's own process and returns the step to be timed.
 
     flops: floating point operations of one step, where a rate makes sense.
-    measures_memory: also report the peak of what the preparation and three steps allocate (ours only).
+    measures_memory: also report what the preparation and three steps need, beside `torch-eager`.
     slow: a step of seconds, of which few are run.
+    reports_seconds: the step returns the seconds that count, and is run once a round.
+    by_name: it takes minutes, and is left out where no names are given.
     """
 
     name: str
@@ -33,3 +39,5 @@ class Workload:
     flops: float | None = None
     measures_memory: bool = False
     slow: bool = False
+    reports_seconds: bool = False
+    by_name: bool = False
