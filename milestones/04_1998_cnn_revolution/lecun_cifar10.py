@@ -31,9 +31,10 @@ def build_resnet(channels=32):
     return SmallResNet(3, channels=(channels, 2 * channels, 4 * channels))
 
 
-def build_mlp():
-    """As many weights as the LeNet, each of them for one pixel: what convolutions are compared with."""
-    return MLP(3 * 32 * 32, (340, 64), 10)
+def build_mlp(weights):
+    """About so many weights, none of them shared: what the convolutions are compared with."""
+    hidden = round((weights - 65 * 10) / (3 * 32 * 32 + 65))
+    return MLP(3 * 32 * 32, (hidden, 64), 10)
 
 
 loss_function = nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -82,7 +83,8 @@ def train_shifted(model, data, run):
 
 
 def study(run):
-    return study_convolutions(run, build_mlp)
+    size = sum(p.data.size for p in run.model.parameters())
+    return study_convolutions(run, lambda: build_mlp(size), lr=0.1)
 
 
 CIFAR10 = Milestone(

@@ -21,9 +21,11 @@ from tinytorch.systems import profile
 ASKED = 2000  # test images that are shifted
 
 
-def study_convolutions(run: Run, build_dense: Callable[[], Module]) -> dict[str, Any]:
+def study_convolutions(
+    run: Run, build_dense: Callable[[], Module], lr: float | None = None
+) -> dict[str, Any]:
     """Say what dense layers in place of the convolutions would take, and how a dense network of the same size
-    stands the images being shifted. Returns the same as facts."""
+    stands the images being shifted. Returns the same as facts. lr: the rate that suits the dense one."""
     layers = dense_equivalents(run)
     run.say("[bold]Weights, shared and not[/]  a dense layer between the same numbers would have")
     for layer in layers:
@@ -31,14 +33,14 @@ def study_convolutions(run: Run, build_dense: Callable[[], Module]) -> dict[str,
         run.say(
             f"  {layer['maps']:<22}{layer['weights']:>9,} weights  dense {dense:>13,}  {_bytes(4 * dense):>9}"
         )
-    dense = run.again(run.data, build=build_dense)
+    dense = run.again(run.data, build=build_dense, lr=lr)
     size = sum(p.data.size for p in dense.model.parameters())
     side = min(run.data.test[0].shape[-2:])
     shifts = list(range(0, side // 4 + 1, max(1, side // 16)))
     found = {name: translation(one, shifts) for name, one in (("CNN", run), ("MLP", dense))}
     run.say(
         f"\n[bold]The image, shifted[/]  {len(_asked(run)[0]):,} test images, in each of four directions; "
-        f"the MLP has\n  {size:,} weights, and was trained in the same way"
+        f"the MLP has\n  {size:,} weights, and was trained in the same way, at a rate of {dense.lr:g}"
     )
     run.say("  pixels" + "".join(f"{shift:>9}" for shift in shifts))
     for name, accuracies in found.items():

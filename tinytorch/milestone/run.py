@@ -240,6 +240,7 @@ class Run:
         *,
         size: int | None = None,
         epochs: int | None = None,
+        lr: float | None = None,
         build: Callable[..., Module] | None = None,
     ) -> Run:
         """The same recipe on other data, at another size or for the model that `build` makes; silent, and no
@@ -249,7 +250,7 @@ class Run:
             data,
             epochs=epochs or self.epochs or self.milestone.epochs,
             batch_size=self.batch_size,
-            lr=self.lr,
+            lr=lr or self.lr,
             seed=self.seed,
             size=size,
         )
