@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -33,22 +35,106 @@ def test_linear_and_relu_become_one_operation(ops_called):
     assert ops_called == ["linear+relu", "linear", "sigmoid", "relu"]
 
 
+FUSED = {
+    "linear": (lambda: [nn.Linear(5, 33), nn.ReLU(), nn.Linear(33, 3)], ["linear+relu", "linear"]),
+    "conv": (lambda: [nn.Conv2d(3, 5, 3, stride=2, padding=1), nn.ReLU()], ["conv2d+relu"]),
+    "conv same": (lambda: [nn.Conv2d(3, 6, 3, padding="same", groups=3), nn.ReLU()], ["conv2d+relu"]),
+    "norm": (lambda: [nn.BatchNorm2d(3), nn.ReLU()], ["batch_norm+relu"]),
+    "norm in evaluation": (lambda: [nn.BatchNorm2d(3).eval(), nn.ReLU()], ["batch_norm+relu"]),
+    "pool": (lambda: [nn.ReLU(), nn.MaxPool2d(2)], ["max_pool2d", "relu"]),
+    "overlapping pool": (lambda: [nn.ReLU(), nn.MaxPool2d(3, 2, 1)], ["max_pool2d", "relu"]),
+    "conv and pool": (
+        lambda: [nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.ReLU()],
+        ["conv2d", "max_pool2d", "relu", "relu"],
+    ),
+    "conv, norm and pool": (
+        lambda: [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)],
+        ["conv2d", "batch_norm+relu", "max_pool2d"],
+    ),
+}
+every_fused = pytest.mark.parametrize("name", FUSED)
+
+
+def assert_the_same_bits(model, x):
+    """Of results and gradients, when the layers of a Sequential are called by it and one by one."""
+    tensors = (x.requires_grad_(), *model.parameters())
+    buffers = {name: tensor.numpy().copy() for name, tensor in model.named_buffers()}
+    found = []
+    for forward in (model, lambda x: functools.reduce(lambda value, module: module(value), model, x)):
+        for name, tensor in model.named_buffers():
+            tensor._data[...] = buffers[name]
+        out = forward(x)
+        weights = np.random.default_rng(0).standard_normal(out.shape).astype(out.dtype)
+        out.backward(tt.Tensor(weights))
+        found.append([out.detach().numpy().copy()])
+        found[-1] += [tensor.numpy().copy() for _, tensor in model.named_buffers()]
+        for tensor in tensors:
+            found[-1].append(tensor.grad.numpy().copy())
+            tensor.grad = None
+    for fused, apart in zip(*found, strict=True):
+        assert fused.tobytes() == apart.tobytes()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(5,), (7, 5), (64, 5), (2, 3, 5)])
 def test_fused_gives_the_same_bits(shape, dtype):
     tt.manual_seed(0)
     model = nn.Sequential(nn.Linear(5, 33), nn.ReLU(), nn.Linear(33, 3)).to(dtype)
-    x = tt.randn(*shape).to(dtype).requires_grad_()
-    fused = model(x)
-    fused.sum().backward()
-    gradients = [p.grad.numpy().copy() for p in (x, *model.parameters())]
-    x.grad = None
-    model.zero_grad()
-    apart = model[2](model[1](model[0](x)))
-    apart.sum().backward()
-    assert np.array_equal(fused.detach().numpy(), apart.detach().numpy())
-    for ours, p in zip(gradients, (x, *model.parameters()), strict=True):
-        assert np.array_equal(ours, p.grad.numpy())
+    assert_the_same_bits(model, tt.randn(*shape).to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(2, 3, 6, 8), (5, 3, 9, 7)])
+@pytest.mark.parametrize("name", [name for name in FUSED if name != "linear"])
+def test_fused_images_have_the_same_bits(name, shape, dtype, ops_called):
+    tt.manual_seed(0)
+    layers, expected = FUSED[name]
+    model, x = nn.Sequential(*layers()).to(dtype), tt.randn(*shape).to(dtype)
+    ops_called.clear()
+    model(x)
+    assert ops_called == expected
+    assert_the_same_bits(model, x)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 2, 1)])
+def test_pooling_before_the_relu_has_the_same_bits_with_ties_and_nan(size):
+    tt.manual_seed(0)
+    x = tt.randn(2, 3, 8, 8)
+    x._data[0] = np.round(x._data[0])  # equals, and zeros of both signs
+    x._data[1, 0] = -1
+    x._data[1, 1, ::3, ::3] = np.nan
+    x._data[1, 2, ::3, ::3] = np.inf
+    assert_the_same_bits(nn.Sequential(nn.ReLU(), nn.MaxPool2d(*size)), x)
+
+
+def test_a_pooling_that_returns_places_stays_behind_its_relu():
+    values, places = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2, return_indices=True))(-tt.ones(1, 1, 2, 2))
+    assert (values.item(), places.item()) == (0, 0)
+
+
+@every_fused
+def test_hooks_see_each_result(name):
+    layers = FUSED[name][0]()
+    model, x = nn.Sequential(*layers), tt.randn(*((2, 5) if name == "linear" else (2, 3, 8, 8)))
+    expected, seen = model(x).detach().numpy(), []
+    for layer in layers:
+        layer.register_forward_hook(lambda module, args, out: seen.append((module, args[0], out)))
+    assert np.array_equal(model(x).detach().numpy(), expected)
+    assert [module for module, _, _ in seen] == layers
+    assert all(after[1] is before[2] for before, after in itertools.pairwise(seen))
+
+
+@every_fused
+def test_a_patched_forward_of_any_fused_layer_is_called(name):
+    layers = FUSED[name][0]()
+    model, x = nn.Sequential(*layers), tt.randn(*((2, 5) if name == "linear" else (2, 3, 8, 8)))
+    expected = model(x).detach().numpy()
+    for layer in layers:
+        seen, original = [], layer.forward
+        layer.forward = lambda value, seen=seen, original=original: seen.append(value) or original(value)
+        assert np.array_equal(model(x).detach().numpy(), expected)
+        assert len(seen) == 1
+        del layer.forward
 
 
 def test_a_hook_or_a_subclass_ends_the_fusing(ops_called):

@@ -2,6 +2,13 @@
 
 One pass over the numbers gives their mean and variance, added up in float64 as distances from the first of
 them, which keeps the digits that a sum of squares would lose.  A second pass writes the result.
+
+A batch is read in the order in which it lies in memory, some images at a time, and each such share has sums
+of its own for every channel, merged in order.  Channel by channel, with the strides of an image between its
+rows, the kernels took twice as long.
+
+A ReLU behind a batch normalisation costs nothing in its second pass.  Its gradient is zero where the result
+was not above zero, which is computed anew from x: reading the result again would take longer.
 """
 
 from __future__ import annotations
@@ -10,12 +17,16 @@ import math
 
 import numpy as np
 from numba import prange
+from numba.extending import register_jitable
 
 from tinytorch.kernels._jit import kernel
 from tinytorch.kernels.maps import SERIAL, both, ready
 from tinytorch.kernels.memory import empty
 
 BLOCK = 4096  # numbers of short rows that one iteration takes
+SHARE = 16384  # numbers of a batch that one iteration takes
+# Without fast maths: a gradient and its forward pass agree on what is above zero, and on the sign of a zero.
+STRICT = {"fastmath": False, "forceinline": True, "error_model": "numpy"}
 
 
 @kernel(inline=True)
@@ -26,51 +37,106 @@ def _moments(shift, sums, squares, count):
     return np.float64(shift) + off, variance if variance > 0 or variance != variance else 0.0
 
 
-def _channel_statistics(x, mean, variance):
+@register_jitable(**STRICT)
+def _affine(x, middle, factor, more):
+    return (x - middle) * factor + more
+
+
+@register_jitable(**STRICT)
+def _affine_grad(g, even, off, along, factor):
+    return (g - even - off * along) * factor
+
+
+@kernel(inline=True)
+def _above(y, floor, value):
+    """`value` where y is above the floor, or NaN; else 0."""
+    return type(value)(0) if y <= floor else value
+
+
+@kernel(inline=True)
+def _merge(parts):
+    """All shares' sums, added in order to those of the first."""
+    for share in range(1, parts.shape[0]):
+        for k in range(parts.shape[1]):
+            for c in range(parts.shape[2]):
+                parts[0, k, c] += parts[share, k, c]
+
+
+def _channel_statistics(x, images, width, mean, variance):
     """Of x (n, c, s) the mean and the variance of each channel."""
     n, channels, size = x.shape
-    for c in prange(channels):  # owns mean[c] and variance[c]
-        shift = x[0, c, 0]
-        sums, squares = np.float64(0), np.float64(0)
-        for i in range(n):
-            row = x[i, c]
-            for j in range(size):
-                d = np.float64(row[j] - shift)
-                sums += d
-                squares += d * d
-        mean[c], variance[c] = _moments(shift, sums, squares, np.float64(n * size))
+    parts = np.empty((max(1, (n + images - 1) // images), 2, channels))
+    blocks = (channels + width - 1) // width
+    for task in prange(parts.shape[0] * blocks):  # owns parts[share, :, block of channels]
+        share, block = task // blocks, task % blocks
+        for c in range(block * width, min(channels, (block + 1) * width)):
+            parts[share, 0, c] = parts[share, 1, c] = 0
+        for i in range(share * images, min(n, (share + 1) * images)):
+            for c in range(block * width, min(channels, (block + 1) * width)):
+                row, shift = x[i, c], x[0, c, 0]
+                sums, squares = np.float64(0), np.float64(0)
+                for j in range(size):
+                    d = np.float64(row[j] - shift)
+                    sums += d
+                    squares += d * d
+                parts[share, 0, c] += sums
+                parts[share, 1, c] += squares
+    _merge(parts)
+    for c in range(channels):
+        mean[c], variance[c] = _moments(x[0, c, 0], parts[0, 0, c], parts[0, 1, c], np.float64(n * size))
 
 
-def _normalize_channels(x, mean, scale, bias, out):
-    """out = (x - mean) * scale + bias, each of a channel."""
+def _normalize_channels(x, mean, scale, bias, floor, images, width, out):
+    """out = (x - mean) * scale + bias, each of a channel, and 0 where that is not above the floor."""
     n, channels, size = x.shape
-    for c in prange(channels):  # owns out[:, c]
-        middle, factor, more = mean[c], scale[c], bias[c]
-        for i in range(n):
-            row, to = x[i, c], out[i, c]
-            for j in range(size):
-                to[j] = (row[j] - middle) * factor + more
+    blocks = (channels + width - 1) // width
+    for task in prange((n + images - 1) // images * blocks):  # owns a block of channels of some images of out
+        share, block = task // blocks, task % blocks
+        for i in range(share * images, min(n, (share + 1) * images)):
+            for c in range(block * width, min(channels, (block + 1) * width)):
+                row, to = x[i, c], out[i, c]
+                middle, factor, more = mean[c], scale[c], bias[c]
+                for j in range(size):
+                    y = _affine(row[j], middle, factor, more)
+                    to[j] = _above(y, floor, y)
 
 
-def _channels_grad(g, x, mean, rstd, weight, out, to_weight, to_bias):
-    """The gradients of a batch normalisation with the batch's own statistics."""
+def _channels_grad(g, x, mean, rstd, scale, bias, floor, count, images, width, out, to_weight, to_bias):
+    """The gradients of a batch normalisation; count: numbers of a channel, infinite for fixed statistics."""
     n, channels, size = x.shape
     kind = x.dtype.type
-    for c in prange(channels):  # owns out[:, c], to_weight[c] and to_bias[c]
-        middle, scale = mean[c], rstd[c]
-        sums, products = np.float64(0), np.float64(0)
-        for i in range(n):
-            row, gradient = x[i, c], g[i, c]
-            for j in range(size):
-                sums += gradient[j]
-                products += gradient[j] * ((row[j] - middle) * scale)
-        to_weight[c], to_bias[c] = products, sums
-        count = np.float64(n * size)
-        even, along, factor = kind(sums / count), kind(products / count), weight[c] * scale
-        for i in range(n):
-            row, gradient, to = x[i, c], g[i, c], out[i, c]
-            for j in range(size):
-                to[j] = (gradient[j] - even - (row[j] - middle) * scale * along) * factor
+    parts = np.empty((max(1, (n + images - 1) // images), 2, channels))
+    blocks = (channels + width - 1) // width
+    for task in prange(parts.shape[0] * blocks):  # owns parts[share, :, block of channels]
+        share, block = task // blocks, task % blocks
+        for c in range(block * width, min(channels, (block + 1) * width)):
+            parts[share, 0, c] = parts[share, 1, c] = 0
+        for i in range(share * images, min(n, (share + 1) * images)):
+            for c in range(block * width, min(channels, (block + 1) * width)):
+                row, gradient = x[i, c], g[i, c]
+                middle, factor, more = mean[c], scale[c], bias[c]
+                sums, products = np.float64(0), np.float64(0)
+                for j in range(size):
+                    # Both chosen after g is used: before, it becomes a masked load, which took twice as long.
+                    y = _affine(row[j], middle, factor, more)
+                    sums += _above(y, floor, np.float64(gradient[j]))
+                    products += _above(y, floor, np.float64(gradient[j] * (row[j] - middle)))
+                parts[share, 0, c] += sums
+                parts[share, 1, c] += products
+    _merge(parts)
+    for c in range(channels):
+        to_bias[c], to_weight[c] = parts[0, 0, c], parts[0, 1, c] * rstd[c]
+    for task in prange(parts.shape[0] * blocks):  # owns a block of channels of some images of out
+        share, block = task // blocks, task % blocks
+        for i in range(share * images, min(n, (share + 1) * images)):
+            for c in range(block * width, min(channels, (block + 1) * width)):
+                row, gradient, to = x[i, c], g[i, c], out[i, c]
+                middle, factor, more = mean[c], scale[c], bias[c]
+                even = kind(parts[0, 0, c] / count)
+                along = kind(parts[0, 1, c] / count * rstd[c] * rstd[c])
+                for j in range(size):
+                    given = _above(_affine(row[j], middle, factor, more), floor, gradient[j])
+                    to[j] = _affine_grad(given, even, row[j] - middle, along, factor)
 
 
 def _normalize_rows(x, weight, bias, eps, centred, out, mean, rstd):
@@ -132,32 +198,59 @@ def _as_channels(x: np.ndarray) -> np.ndarray:
     return ready(x).reshape(*x.shape[:2], math.prod(x.shape[2:]))
 
 
+def _floor(x: np.ndarray, activation: str | None) -> np.generic:
+    """What a result must be above to stay: nothing is below NaN."""
+    return x.dtype.type(0 if activation == "relu" else np.nan)
+
+
+def _shares(x: np.ndarray) -> tuple[int, int]:
+    """How many images and channels of x (n, c, s) one iteration takes."""
+    _, channels, size = x.shape
+    return max(1, SHARE // max(1, channels * size)), max(1, min(channels, SHARE // max(1, size)))
+
+
 def channel_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and biased variance of each channel of x (n, c, ...), which is not empty.
 
     >>> channel_statistics(np.array([[1.0, 5.0], [3.0, 5.0]]))
     (array([2., 5.]), array([1., 0.]))
     """
+    rows = _as_channels(x)
     mean, variance = (np.empty(x.shape[1], x.dtype) for _ in range(2))
-    _statistics[x.size > SERIAL](_as_channels(x), mean, variance)
+    _statistics[x.size > SERIAL](rows, *_shares(rows), mean, variance)
     return mean, variance
 
 
-def normalize_channels(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """(x - mean) * scale + bias for x (n, c, ...) and numbers of each channel (c,), of one dtype."""
-    out = empty(x.shape, x.dtype)
-    _channels[x.size > SERIAL](_as_channels(x), ready(mean), ready(scale), ready(bias), _as_channels(out))
+def normalize_channels(
+    x: np.ndarray, mean: np.ndarray, scale: np.ndarray, bias: np.ndarray, activation: str | None = None
+) -> np.ndarray:
+    """(x - mean) * scale + bias for x (n, c, ...) and numbers of each channel (c,), of one dtype.
+
+    activation: "relu" leaves zero in place of what is negative.
+    """
+    rows, out = _as_channels(x), empty(x.shape, x.dtype)
+    floor = _floor(x, activation)
+    _channels[x.size > SERIAL](
+        rows, ready(mean), ready(scale), ready(bias), floor, *_shares(rows), _as_channels(out)
+    )
     return out
 
 
 def batch_norm_grad(
-    g: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients of (x - mean) * rstd * weight + bias to x, weight and bias, mean and rstd being x's own."""
-    out, to_weight, to_bias = empty(x.shape, x.dtype), np.empty_like(mean), np.empty_like(mean)
+    g: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray, weight: np.ndarray, bias: np.ndarray,
+    fixed: bool = False, activation: str | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Gradients of activation((x - mean) * (rstd * weight) + bias) to x, weight and bias.
+
+    fixed: mean and rstd are constants; otherwise they are x's own.
+    """
+    rows, out = _as_channels(x), empty(x.shape, x.dtype)
+    to_weight, to_bias = np.empty_like(mean), np.empty_like(mean)
+    count = math.inf if fixed else x.size / max(1, x.shape[1])
     _channels_back[x.size > SERIAL](
-        _as_channels(g), _as_channels(x), mean, rstd, ready(weight), _as_channels(out), to_weight, to_bias
-    )
+        _as_channels(g), rows, ready(mean), rstd, rstd * weight, ready(bias), _floor(x, activation), count,
+        *_shares(rows), _as_channels(out), to_weight, to_bias,
+    )  # fmt: skip
     return out, to_weight, to_bias
 
 

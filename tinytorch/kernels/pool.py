@@ -29,13 +29,13 @@ def _whole_max(x, out, places):
     for p in prange(x.shape[0]):  # owns out[p] and places[p]
         for i in range(out.shape[1]):
             for j in range(out.shape[2]):
-                top, at = x[p, i * SH, j * SW], i * SH * width + j * SW
+                top, at = x[p, i * SH, j * SW], np.int32(i * SH * width + j * SW)
                 for r in range(KH):
                     for c in range(KW):
                         value = x[p, i * SH + r, j * SW + c]
-                        larger = (value > top) | ((value != value) & (top == top))
+                        larger = (not value <= top) & (top == top)  # a NaN too, unless there was one
                         top = value if larger else top
-                        at = (i * SH + r) * width + j * SW + c if larger else at
+                        at = np.int32((i * SH + r) * width + j * SW + c) if larger else at
                 out[p, i, j] = top
                 places[p, i, j] = at
 
@@ -58,9 +58,10 @@ def _max_planes(x, rows, columns, row_step, column_step, out, places):
 
 
 def _put_planes(g, places, out):
-    """out[p] at places[p] += g[p]; out begins as zeros."""
+    """out[p] = zeros, to which g[p] is added at places[p]."""
     for p in prange(g.shape[0]):  # owns out[p]
         image, gradient, where = out[p], g[p], places[p]
+        image[:] = 0  # here, where it stays in the cache: twice as fast as all zeros before the loop
         for i in range(gradient.size):
             image[where[i]] += gradient[i]
 
@@ -79,9 +80,10 @@ def _mean_planes(x, rows, columns, row_factors, column_factors, out):
 
 
 def _spread_planes(g, rows, columns, row_factors, column_factors, out):
-    """The gradient of `_mean_planes`; out begins as zeros."""
+    """The gradient of `_mean_planes`."""
     for p in prange(g.shape[0]):  # owns out[p]
         image, gradient = out[p], g[p]
+        image[:] = 0
         for i in range(rows.shape[0]):
             for j in range(columns.shape[0]):
                 share = gradient[i, j] * row_factors[i] * column_factors[j]
@@ -137,11 +139,12 @@ def max_pool_whole(
 
 def max_pool_grad(g: np.ndarray, places: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Zeros (n, c, *size), with each gradient added where its largest element was."""
-    out = zeros((*g.shape[:2], *size), g.dtype)
-    if g.size:
-        planes = g.shape[0] * g.shape[1]
-        flat = [a.reshape(planes, -1) for a in (ready(g), ready(places), out)]
-        _put[out.size > SERIAL](*flat)
+    if not g.size:
+        return zeros((*g.shape[:2], *size), g.dtype)
+    out = empty((*g.shape[:2], *size), g.dtype)
+    planes = g.shape[0] * g.shape[1]
+    flat = [a.reshape(planes, -1) for a in (ready(g), ready(places), out)]
+    _put[out.size > SERIAL](*flat)
     return out
 
 
@@ -166,8 +169,9 @@ def avg_pool_grad(
     column_factors: np.ndarray, size: tuple[int, int],
 ) -> np.ndarray:  # fmt: skip
     """The gradient of `avg_pool` to an x of height and width `size`."""
-    out = zeros((*g.shape[:2], *size), g.dtype)
-    if g.size:
-        factors = row_factors.astype(g.dtype), column_factors.astype(g.dtype)
-        _spread[out.size > SERIAL](_planes(g), rows, columns, *factors, _planes(out))
+    if not g.size:
+        return zeros((*g.shape[:2], *size), g.dtype)
+    out = empty((*g.shape[:2], *size), g.dtype)
+    factors = row_factors.astype(g.dtype), column_factors.astype(g.dtype)
+    _spread[out.size > SERIAL](_planes(g), rows, columns, *factors, _planes(out))
     return out

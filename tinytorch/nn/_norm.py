@@ -49,6 +49,10 @@ class _BatchNorm(Module):
 
     def forward(self, input: Any) -> Any:
         """Of the input's shape."""
+        return self.normalize(input)
+
+    def normalize(self, input: Any, activation: str | None = None) -> Any:
+        """`forward`, and the activation in the same pass: None or "relu"."""
         name = type(self).__name__
         if input.ndim not in self._dimensions:
             wanted = " or ".join(map(str, self._dimensions))
@@ -72,6 +76,7 @@ class _BatchNorm(Module):
             self.training or self.running_mean is None,
             momentum or 0.0,
             self.eps,
+            activation,
         )
 
     def extra_repr(self) -> str:

@@ -1,18 +1,74 @@
-"""`Sequential`: one module after the other, with `Linear` and the `ReLU` behind it in one kernel."""
+"""`Sequential`: one module after the other, some neighbours in one kernel."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
 from tinytorch import ops
 from tinytorch.autograd.registry import apply
 from tinytorch.nn._activations import ReLU
+from tinytorch.nn._conv import Conv2d
 from tinytorch.nn._linear import Linear
 from tinytorch.nn._module import Module
+from tinytorch.nn._norm import BatchNorm2d
+from tinytorch.nn._pool import MaxPool2d
+from tinytorch.ops.conv import correlate2d, sides
 from tinytorch.tensor import Tensor
 
-_LINEAR, _RELU, _CALL = Linear.forward, ReLU.forward, Module.__call__
+
+def _linear(x: Any, layer: Linear, relu: ReLU | None = None) -> Any:
+    arguments, params = (x, layer.weight, layer.bias), {} if relu is None else {"activation": "relu"}
+    return apply(ops.linear, arguments, params) if type(x) is Tensor else ops.linear(*arguments, **params)
+
+
+def _conv_relu(x: Any, layer: Conv2d, relu: ReLU) -> Any:
+    window, stride, dilation = layer.weight.shape[2:], layer.stride, layer.dilation
+    around = sides("conv2d", layer.padding, window, stride, dilation)
+    return correlate2d(
+        x, layer.weight, layer.bias, stride=stride, padding=around, dilation=dilation, groups=layer.groups,
+        activation="relu",
+    )  # fmt: skip
+
+
+def _norm_relu(x: Any, layer: BatchNorm2d, relu: ReLU) -> Any:
+    return layer.normalize(x, activation="relu")
+
+
+def _relu_pool(x: Any, relu: ReLU, pool: MaxPool2d) -> Any:
+    """The largest of what is cut off at zero is the largest, cut off: a quarter of the work, or less."""
+    return pool.forward(relu.forward(x)) if pool.return_indices else relu.forward(pool.forward(x))
+
+
+def _conv_relu_pool(x: Any, layer: Conv2d, relu: ReLU, pool: MaxPool2d) -> Any:
+    return _relu_pool(layer.forward(x), relu, pool)
+
+
+# Neighbours that are done at once, where several fit the most of them.
+_FUSED: dict[tuple[type, ...], Callable] = {
+    (Conv2d, ReLU, MaxPool2d): _conv_relu_pool,
+    (ReLU, MaxPool2d): _relu_pool,
+    (Linear, ReLU): _linear,
+    (Conv2d, ReLU): _conv_relu,
+    (BatchNorm2d, ReLU): _norm_relu,
+    (Linear,): _linear,
+}
+_FORWARD = {kind: kind.forward for kinds in _FUSED for kind in kinds}
+_CALL = Module.__call__
+
+
+def _is_plain(module: Any) -> bool:
+    """Whether nobody would notice that `module` is not called.
+
+    What may be patched is looked at in each call, for profilers patch and unpatch.
+    """
+    kind = type(module)
+    return (
+        _FORWARD.get(kind) is kind.forward
+        and kind.__call__ is _CALL
+        and module._hooks is None
+        and "forward" not in module.__dict__
+    )
 
 
 class Sequential(Module):
@@ -21,9 +77,10 @@ class Sequential(Module):
     Takes modules, or one dict of names and modules. It can be indexed, sliced and iterated, and grows with
     `append`, `insert` and `extend`.
 
-    A `Linear` directly followed by a `ReLU` is computed as one operation: bias and activation are applied
-    while the product is still in registers. The result has the same bits as that of the two. It is not done
-    when one of them has a hook, a patched `forward` or another class, so these see each result.
+    A ReLU directly behind a `Linear`, a `Conv2d` or a `BatchNorm2d` is applied while that layer writes its
+    result, and one directly before a `MaxPool2d` after it, to what is left. The results and gradients have
+    the same bits as those of the layers one by one. It is not done when one of them has a hook, a patched
+    `forward` or another class, so these see each result.
 
     >>> import tinytorch as tt
     >>> tt.nn.Sequential(tt.nn.Linear(2, 4), tt.nn.ReLU(), tt.nn.Linear(4, 1))
@@ -34,7 +91,7 @@ class Sequential(Module):
     )  # 17 parameters
     """
 
-    _plan: list[tuple[Any, Any]] | None = None  # pairs (module, the ReLU that may be fused into it)
+    _plan: list[tuple[tuple[Any, ...], Callable | None]] | None = None  # modules, and what does them at once
 
     def __init__(self, *args: Any):
         super().__init__()
@@ -51,38 +108,21 @@ class Sequential(Module):
         plan = self._plan
         if plan is None:
             plan = self._make_plan()
-        # What may be patched is looked at in each call, for profilers patch and unpatch.
-        original = Linear.forward is _LINEAR and ReLU.forward is _RELU
-        original = original and Linear.__call__ is _CALL and ReLU.__call__ is _CALL
-        for module, relu in plan:
-            if (
-                original
-                and type(module) is Linear
-                and module._hooks is None
-                and "forward" not in module.__dict__
-                and (
-                    relu is None
-                    or (type(relu) is ReLU and relu._hooks is None and "forward" not in relu.__dict__)
-                )
-            ):
-                arguments = (input, module.weight, module.bias)
-                if type(input) is Tensor:
-                    input = apply(ops.linear, arguments, {} if relu is None else {"activation": "relu"})
-                else:
-                    input = ops.linear(*arguments, activation=None if relu is None else "relu")
+        for modules, at_once in plan:
+            if at_once is not None and all(map(_is_plain, modules)):
+                input = at_once(input, *modules)
             else:
-                input = module(input)
-                if relu is not None:
-                    input = relu(input)
+                for module in modules:
+                    input = module(input)
         return input
 
-    def _make_plan(self) -> list[tuple[Any, Any]]:
-        modules, plan, i = list(self), [], 0
-        while i < len(modules):
-            module, after = modules[i], modules[i + 1] if i + 1 < len(modules) else None
-            pair = type(module) is Linear and type(after) is ReLU
-            plan.append((module, after if pair else None))
-            i += 2 if pair else 1
+    def _make_plan(self) -> list[tuple[tuple[Any, ...], Callable | None]]:
+        modules, plan = list(self), []
+        while modules:
+            kinds = tuple(map(type, modules))
+            length = next((n for n in (3, 2) if kinds[:n] in _FUSED), 1)
+            plan.append((tuple(modules[:length]), _FUSED.get(kinds[:length])))
+            del modules[:length]
         object.__setattr__(self, "_plan", plan)
         return plan
 

@@ -11,6 +11,7 @@ from tinytorch.autograd.registry import Node, Refusal, Sample, as_tensors, new_t
 from tinytorch.kernels import norm as kernels
 from tinytorch.kernels import reduce as sums
 from tinytorch.ops.common import Array
+from tinytorch.ops.rectifier import relu_grad
 
 Statistics = tuple[Array, Array] | None
 
@@ -20,8 +21,8 @@ def _along_channels(x: Any, ndim: int) -> Any:
     return x.reshape((-1,) + (1,) * (ndim - 2))
 
 
-def _check_affine(name: str, size: tuple[int, ...], weight: Array | None, bias: Array | None) -> None:
-    for what, extra in (("weight", weight), ("bias", bias)):
+def _check_affine(name: str, size: tuple[int, ...], **numbers: Array | None) -> None:
+    for what, extra in numbers.items():
         if extra is not None and extra.shape != size:
             raise ValueError(f"{name}: expected a {what} of shape {size}, got {extra.shape}")
 
@@ -38,44 +39,67 @@ def _in_dtype(x: Array, shape: tuple[int, ...], *arrays: Array | None) -> list[A
 
 
 def _batches(s: Any) -> list[Sample]:
-    x = s(4, 3, 5)
+    x, known = s(4, 3, 5), (np.array([0.5, -0.5, 0.25]), np.array([0.5, 1.0, 2.0]))
     return [
         Sample(x, s(3), s(3)),
         Sample(s(3, 2, 2, 3) + np.array(5.0), s(2), None),
         Sample(s(6, 4), None, None, eps=0.1),
         Sample(s(1, 2, 7), s(2), s(2)),
+        Sample(x, s(3), s(3), statistics=known, fixed=True),
+        Sample(x, s(3), s(3) + np.array(6.0), activation="relu"),
+        Sample(x, s(3), s(3), activation="relu", smooth=False),
+        Sample(s(0, 3), None, s(3), statistics=known, fixed=True, activation="relu", smooth=False),
     ]
 
 
-def _naive_batch_norm(x: Array, weight: Array | None, bias: Array | None, eps: float = 1e-5) -> Array:
+def _naive_batch_norm(
+    x: Array, weight: Array | None, bias: Array | None, eps: float = 1e-5, statistics: Statistics = None,
+    fixed: bool = False, activation: str | None = None,
+) -> Array:  # fmt: skip
     axes = (0, *range(2, x.ndim))
-    centred = x - x.mean(axis=axes, keepdims=True)
-    out = centred / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps)
+    mean, variance = (x.mean(axis=axes), x.var(axis=axes)) if statistics is None else statistics
+    out = (x - _along_channels(mean, x.ndim)) / np.sqrt(_along_channels(variance, x.ndim) + eps)
     out = out if weight is None else out * _along_channels(weight, x.ndim)
-    return out if bias is None else out + _along_channels(bias, x.ndim)
+    out = out if bias is None else out + _along_channels(bias, x.ndim)
+    return np.maximum(out, 0) if activation == "relu" else out
+
+
+def _batch_oracle(
+    t: Any, x: Any, w: Any, b: Any, eps: float = 1e-5, statistics: Any = None, fixed: bool = False,
+    activation: str | None = None,
+) -> Any:  # fmt: skip
+    known = (None, None) if statistics is None else (t.from_numpy(a).to(x.dtype) for a in statistics)
+    out = t.nn.functional.batch_norm(x, *known, w, b, not fixed, 0.0, eps)
+    return t.relu(out) if activation else out
 
 
 @op(
     name="batch_norm",
     extras=True,
-    saves=(0, 1),
-    cost=lambda x, w, b, *, out, **_: 8 * x.size,
+    saves=(0, 1, 2),
+    cost=lambda x, w, b, *, out, activation=None, **_: (8 + (activation is not None)) * x.size,
     samples=_batches,
     refuses=lambda s: [
         Refusal((s(4), None, None), {}, ValueError, r"batch_norm: expected an input of shape \(n, channels"),
         Refusal((s(4, 3), s(2), None), {}, ValueError, r"expected a weight of shape \(3,\), got \(2,\)"),
         Refusal((s(1, 3), None, None), {}, ValueError, r"more than one value a channel .* got \(1, 3\)"),
         Refusal((np.ones((2, 2), np.int64), None, None), {}, TypeError, "batch_norm: expected a floating"),
+        Refusal(
+            (s(4, 3), None, None), {"statistics": (s(3), s(2)), "fixed": True}, ValueError,
+            r"batch_norm: expected a variance of shape \(3,\), got \(2,\)",
+        ),
     ],
     reference=_naive_batch_norm,
-    oracle=lambda t, x, w, b, eps=1e-5: t.nn.functional.batch_norm(x, None, None, w, b, True, 0.0, eps),
-)
+    oracle=_batch_oracle,
+)  # fmt: skip
 def normalize_batch(
-    x: Array, weight: Array | None, bias: Array | None, /, eps: float = 1e-5, statistics: Statistics = None
-) -> tuple[Array, Any]:
-    """`(x - mean) / sqrt(variance + eps) * weight + bias` with each channel's mean and variance in x.
+    x: Array, weight: Array | None, bias: Array | None, /, eps: float = 1e-5, statistics: Statistics = None,
+    fixed: bool = False, activation: str | None = None,
+) -> tuple[Array, Any]:  # fmt: skip
+    """`activation((x - mean) / sqrt(variance + eps) * weight + bias)` with each channel's mean and variance.
 
-    statistics: these two, where they are known.
+    statistics: these two, where they are known. fixed: they do not depend on x, so no gradient flows through
+    them.
     """
     if x.ndim < 2:
         raise ValueError(f"batch_norm: expected an input of shape (n, channels, ...), got {x.shape}")
@@ -84,35 +108,52 @@ def normalize_batch(
             f"batch_norm: expected a floating point input, got {x.dtype}. Convert it with .float()."
         )
     channels = x.shape[1:2]
-    _check_affine("batch_norm", channels, weight, bias)
-    if x.size <= channels[0]:
+    mean, variance = (None, None) if statistics is None else statistics
+    numbers = {"weight": weight, "bias": bias, "mean": mean, "variance": variance}
+    _check_affine("batch_norm", channels, **numbers)
+    if x.size <= channels[0] and not fixed:
         raise ValueError(
             f"batch_norm: expected more than one value a channel to train on, got {x.shape}. Use a larger "
             "batch, or .eval()."
         )
-    mean, variance = kernels.channel_statistics(x) if statistics is None else statistics
-    rstd = (1.0 / np.sqrt(variance.astype(np.float64) + eps)).astype(x.dtype)
+    if mean is None or variance is None:
+        mean, variance = kernels.channel_statistics(x)
+    mean, rstd = mean.astype(x.dtype), _one_over_root(variance, eps, x.dtype)
     factor, more = _in_dtype(x, channels, weight, bias)
-    return kernels.normalize_channels(x, mean, rstd * factor, more), (mean, rstd)
+    return kernels.normalize_channels(x, mean, rstd * factor, more, activation), (mean, rstd)
+
+
+def _one_over_root(variance: Array, eps: float, dtype: Any) -> Array:
+    return (1.0 / np.sqrt(variance.astype(np.float64) + eps)).astype(dtype)
 
 
 @normalize_batch.gradient(arrays=True)
 def _(ctx: Node, g: Any) -> Any:
     x, weight = ctx[0], ctx.get(1)
+    fixed, activation = ctx.params.get("fixed", False), ctx.params.get("activation")
     needs_x, needs_weight, needs_bias = ctx.needs
+    mean, rstd = ctx.extras
     if ctx.arrays:
-        mean, rstd = ctx.extras
-        factor, _ = _in_dtype(x, x.shape[1:2], weight, None)
-        return kernels.batch_norm_grad(g, x, mean, rstd, factor)
+        factor, more = _in_dtype(x, x.shape[1:2], weight, ctx.get(2) if activation else None)
+        return kernels.batch_norm_grad(g, x, mean, rstd, factor, more, fixed, activation)
+    if activation == "relu":
+        pair = (t if t is None else t._data for t in (weight, ctx.get(2)))
+        factor, more = _in_dtype(x._data, x.shape[1:2], *pair)
+        g = relu_grad(g, new_tensor(kernels.normalize_channels(x._data, mean, rstd * factor, more)))
     axes, count = (0, *range(2, x.ndim)), x._data.size // x.shape[1]
-    centred = x - x.mean(axes, keepdim=True)
-    rstd = ((centred * centred).mean(axes, keepdim=True) + ctx.params.get("eps", 1e-5)) ** -0.5
-    hat = centred * rstd
+    if fixed:
+        middle, scale = (new_tensor(_along_channels(a, x.ndim)) for a in (mean, rstd))
+        centred = x - middle
+    else:
+        centred = x - x.mean(axes, keepdim=True)
+        scale = ((centred * centred).mean(axes, keepdim=True) + ctx.params.get("eps", 1e-5)) ** -0.5
+    hat = centred * scale
     products = (g * hat).sum(axes, keepdim=True)
     to_x = None
     if needs_x:
-        factor = rstd if weight is None else rstd * _along_channels(weight, x.ndim)
-        to_x = (g - g.mean(axes, keepdim=True) - hat * (products * (1.0 / count))) * factor
+        factor = scale if weight is None else scale * _along_channels(weight, x.ndim)
+        to_x = g if fixed else g - g.mean(axes, keepdim=True) - hat * (products * (1.0 / count))
+        to_x = to_x * factor
     return (
         to_x,
         products.reshape((-1,)) if needs_weight else None,
@@ -129,11 +170,13 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    activation: str | None = None,
 ) -> Any:
     """`(x - mean) / sqrt(variance + eps) * weight + bias`, each of a channel of x (n, c, ...).
 
     training: with the batch's own mean and (biased) variance; the running ones, if given, move towards them,
     and towards the unbiased variance, by `momentum`, in place. Otherwise with the running ones.
+    activation: "relu" is applied to the result while it is written.
     Raises ValueError for a batch of one value a channel in training.
     Source: Ioffe and Szegedy, "Batch normalization", 2015.
 
@@ -144,21 +187,21 @@ def batch_norm(
             [ 1.,  0.]])
     """
     x, weight, bias = as_tensors(normalize_batch, (input, weight, bias))
-    if not training and (running_mean is None or running_var is None):
-        raise ValueError("batch_norm: expected running_mean and running_var outside of training, got None")
-    if not training:
-        rstd = 1.0 / np.sqrt(running_var._data.astype(np.float64) + eps)
-        middle = _along_channels(new_tensor(running_mean._data.astype(x.dtype)), x.ndim)
-        scale = _along_channels(new_tensor(rstd.astype(x.dtype)), x.ndim)
-        out = (x - middle) * (scale if weight is None else scale * _along_channels(weight, x.ndim))
-        return out if bias is None else out + _along_channels(bias, x.ndim)
-    statistics = None
-    if running_mean is not None and running_var is not None and x.ndim >= 2 and x._data.size > x.shape[1]:
+    if running_mean is None or running_var is None:
+        if not training:
+            raise ValueError(
+                "batch_norm: expected running_mean and running_var outside of training, got None"
+            )
+        return normalize_batch(x, weight, bias, eps=eps, activation=activation)
+    statistics, fixed = (running_mean._data, running_var._data), not training
+    if training and x.ndim >= 2 and x._data.size > x.shape[1]:
         statistics = mean, variance = kernels.channel_statistics(x._data)
         count = x._data.size // x.shape[1]
         for running, now in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
             running._write(lambda data, now=now: np.add(data * (1 - momentum), momentum * now, out=data))
-    return normalize_batch(x, weight, bias, eps=eps, statistics=statistics)
+    return normalize_batch(
+        x, weight, bias, eps=eps, statistics=statistics, fixed=fixed, activation=activation
+    )
 
 
 # --- over the features of each example ------------------------------------------------------------------
@@ -214,7 +257,7 @@ def normalize_last(
             f"layer_norm: expected a floating point input, got {x.dtype}. Convert it with .float()."
         )
     size = x.shape[-1:]
-    _check_affine("layer_norm", size, weight, bias)
+    _check_affine("layer_norm", size, weight=weight, bias=bias)
     factor, _ = _in_dtype(x, size, weight, None)
     more = None if bias is None else bias.astype(x.dtype, copy=False)
     rows = x.reshape(math.prod(x.shape[:-1]), *size)

@@ -164,7 +164,7 @@ def sliding_max(
     return kernels.max_pool(x, rows, columns, dilation)
 
 
-@sliding_max.gradient
+@sliding_max.gradient(arrays=True)
 def _(ctx: Node, g: Any) -> Any:
     return max_pool_grad(g, places=ctx.extras, size=ctx.shape_of(0)[2:])
 
@@ -184,7 +184,7 @@ def dividing_max(x: Array, /, output_size: Pair) -> tuple[Array, Array]:
     return kernels.max_pool(x, rows, columns)
 
 
-@dividing_max.gradient
+@dividing_max.gradient(arrays=True)
 def _(ctx: Node, g: Any) -> Any:
     return max_pool_grad(g, places=ctx.extras, size=ctx.shape_of(0)[2:])
 
@@ -212,7 +212,7 @@ def max_pool_grad(g: Array, /, places: Array, size: Pair) -> Array:
     return kernels.max_pool_grad(g, places, size)
 
 
-@max_pool_grad.gradient
+@max_pool_grad.gradient(arrays=True)
 def _(ctx: Node, h: Any) -> Any:
     return pixels_at(h, places=ctx.params["places"])
 
@@ -234,7 +234,7 @@ def _at(x: Array, places: Array) -> Array:
     return np.take_along_axis(*flat, axis=2).reshape(places.shape)
 
 
-@pixels_at.gradient
+@pixels_at.gradient(arrays=True)
 def _(ctx: Node, g: Any) -> Any:
     return max_pool_grad(g, places=ctx.params["places"], size=ctx.shape_of(0)[2:])
 
@@ -295,7 +295,7 @@ def _mean_options(
     }  # fmt: skip
 
 
-@window_means.gradient
+@window_means.gradient(arrays=True)
 def _(ctx: Node, g: Any) -> Any:
     return avg_pool_grad(g, size=ctx.shape_of(0)[2:], **ctx.params)
 
@@ -334,7 +334,7 @@ def avg_pool_grad(
     return kernels.avg_pool_grad(g, *windows, *factors, size)
 
 
-@avg_pool_grad.gradient
+@avg_pool_grad.gradient(arrays=True)
 def _(ctx: Node, h: Any) -> Any:
     return window_means(h, **{name: value for name, value in ctx.params.items() if name != "size"})
 

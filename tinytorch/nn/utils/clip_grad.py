@@ -1,4 +1,4 @@
-"""Gradient clipping, and parameters as one vector."""
+"""The norm of all gradients together, and clipping by it or by value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tinytorch import ops
 from tinytorch.autograd.registry import new_tensor
 from tinytorch.kernels.optim import grad_norm
 from tinytorch.tensor import Tensor
@@ -95,26 +94,3 @@ def clip_grad_value_(
     """Bring every element of every gradient, in place, into ±clip_value. foreach: of no effect."""
     for g in _gradients(parameters):
         np.clip(g, -clip_value, clip_value, out=g)
-
-
-def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All parameters, flattened and joined; gradients flow back through it."""
-    return ops.cat([p.reshape(-1) for p in parameters])
-
-
-def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copy the elements of a vector into the parameters, in order.
-
-    Raises ValueError when the vector is not as long as the parameters together.
-    """
-    params = list(parameters)
-    expected = sum(p._data.size for p in params)
-    if vec.ndim != 1 or vec._data.size != expected:
-        raise ValueError(
-            f"vector_to_parameters: expected a vector of {expected} elements, got shape {vec.shape}"
-        )
-    start = 0
-    for p in params:
-        part = vec._data[start : start + p._data.size].reshape(p._data.shape)
-        p._write(lambda data, part=part: np.copyto(data, part))
-        start += part.size
