@@ -66,8 +66,8 @@ def test_gradients(case, layout):
 
 
 # More channels than a block of rows, more pixels than a block of columns, images for all threads and for one;
-# rows of pixels that are a part of a panel, a quarter, half of one, one, and several, of which the last four
-# are read where they lie.
+# rows of pixels that are a part of a panel, a quarter, half of one, one, several, and seven quarters, of
+# which all but the first are read where they lie; strides; channels with windows of their own; few channels.
 LARGE = [
     # n, groups, in, out, h, w, window, stride, padding
     (3, 1, 40, 30, 17, 33, (3, 3), (1, 1), ((1, 1), (1, 1))),
@@ -82,6 +82,12 @@ LARGE = [
     (1, 1, 40, 13, 7, 2 * LANES, (3, 3), (1, 1), ((1, 1), (1, 1))),
     (2, 1, 5, 25, 6, 6 * LANES, (1, 5), (1, 1), ((0, 0), (2, 2))),
     (2, 1, 33, 12, 8, 4 * LANES, (1, 1), (1, 2), ((0, 0), (0, 0))),
+    (2, 1, 9, 25, 8, 7 * LANES // 2, (3, 3), (1, 1), ((1, 1), (1, 1))),
+    (9, 1, 6, 35, 9, 11, (3, 2), (2, 2), ((1, 1), (1, 1))),
+    (3, 1, 5, 4, 20, 3 * LANES + 1, (4, 4), (3, 2), ((1, 2), (2, 1))),
+    (3, 33, 1, 1, 19, 2 * LANES + 3, (5, 4), (2, 2), ((2, 2), (1, 2))),
+    (2, 5, 1, 1, 10, LANES, (3, 3), (3, 3), ((0, 1), (1, 0))),
+    (6, 1, 3, 21, 21, 2 * LANES + 3, (3, 3), (1, 1), ((1, 1), (1, 1))),
 ]
 
 
@@ -104,6 +110,36 @@ def test_beyond_a_block(case):
         exact = run(*wide, options)
         scale = np.abs(exact).max()
         np.testing.assert_allclose(run(x, weight, bias, g, options), exact, rtol=0, atol=1e-5 * scale)
+
+
+# What takes at least a vector in a row, small enough for plain Python: few channels, windows of their own,
+# with and without strides, and rows of pixels that end in the midst of a panel.
+WIDE = [
+    (1, 1, 2, 3, 3, LANES + 1, (3, 2), (1, 1), ((1, 1), (1, 0))),
+    (1, 2, 1, 1, 3, 2 * LANES + 1, (3, 3), (1, 2), ((1, 1), (1, 1))),
+    (1, 1, 1, 1, 4, LANES, (2, 2), (1, 1), ((0, 1), (1, 0))),
+    (1, 1, 1, 2, 4, 3 * LANES // 2, (1, 1), (1, 1), ((0, 0), (0, 0))),
+]
+
+
+@pytest.mark.nojit_ok
+@pytest.mark.parametrize("case", WIDE)
+def test_rows_of_vectors(case):
+    x, weight, bias, g, options = large(*case)
+    close = tolerance(np.float32, 2e-5)
+    np.testing.assert_allclose(
+        lib.conv2d(x, weight, bias, *options),
+        naive.conv2d(x, weight, bias, *options, g.shape[2:]),
+        **close,
+    )
+    np.testing.assert_allclose(
+        to_input(x, weight, bias, g, options),
+        naive.grad_input(g, weight, x.shape[2:], *options),
+        **close,
+    )
+    np.testing.assert_allclose(
+        to_weight(x, weight, bias, g, options), naive.grad_weight(x, g, weight.shape, *options), **close
+    )
 
 
 def forward(x, weight, bias, g, options):

@@ -3,7 +3,8 @@
 `_correlate` does the work: out[n, o] = sum over channels c and taps t of weight[o, c, t] * x[n, c] moved by
 t.  A forward convolution is one with the taps of its window.  The gradient to the input is one too, of the
 result's gradient with the window turned around; with a stride, one for each remainder of the pixels by it,
-with the taps that meet them.  The gradient to the weights is in `conv_weight`.
+with the taps that meet them, woven together by `conv_strided`.  The gradient to the weights is in
+`conv_weight`, channels with windows of their own are in `depthwise`.
 
 Every element of a result is the same chain of multiply-adds however images and pixels are divided among
 threads, so the bits do not depend on their number.
@@ -12,60 +13,25 @@ threads, so the bits do not depend on their number.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 import numpy as np
 
-from tinytorch.kernels._jit import kernel
+from tinytorch.kernels.conv_plan import Pair, Sides, corner_and_taps, out_size, plan, read, run
+from tinytorch.kernels.conv_strided import swapped, weave
+from tinytorch.kernels.depthwise import correlate_jobs as depthwise_jobs
 from tinytorch.kernels.gemm import Scratch
 from tinytorch.kernels.maps import ready
 from tinytorch.kernels.memory import empty
 from tinytorch.kernels.packing import data_address, even, first_length, rounded
-from tinytorch.kernels.parallel import ASK, Job, jobs_of
-from tinytorch.kernels.pixels import pack_pixels, with_border
+from tinytorch.kernels.parallel import ASK, jobs_of
+from tinytorch.kernels.pixels import clear, pack_pixels, with_border
+from tinytorch.kernels.plane_tiles import tap_tiles
 from tinytorch.kernels.simd import PANEL, ROWS, VECTOR_BYTES, load, size_of, store, store_word, word
-from tinytorch.kernels.tiles import tap_tiles, tiles
+from tinytorch.kernels.tiles import tiles
 
 DEPTH = 288  # rows of the matrix in a block: 32 channels of a 3 x 3 window
 BLOCK = 1 << 18  # bytes of the matrix in a block, a quarter of a second-level cache of 1 MiB
-PARALLEL_WORK = 250_000  # multiply-adds from which two threads beat one
 ZERO, LOWEST = np.float32(0), np.float32(-np.inf)  # bound anew for each type
-
-Pair = tuple[int, int]
-Sides = tuple[Pair, Pair]  # of padding: (above, below), (left, right)
-
-
-@functools.lru_cache(maxsize=1024)
-def plan(
-    image: Pair, out: Pair, corner: Pair, stride: Pair, taps: tuple[tuple[int, ...], tuple[int, ...]],
-    groups: int, inputs: int, outputs: int, relu: bool = False,
-) -> np.ndarray:  # fmt: skip
-    """What the kernels must know about shapes, and where the taps are: all integers, as `read` reads them.
-
-    image, out: height and width before and after.  corner: how many rows and columns lie above and left of
-    the image.  taps: the rows and the columns, from that corner, that pixel (0, 0) of the result meets.
-    inputs, outputs: channels of a group.
-    """
-    rows, columns = taps
-    height = (out[0] - 1) * stride[0] + max(rows) + 1
-    width = (out[1] - 1) * stride[1] + max(columns) + 1
-    inside = corner == (0, 0) and stride[1] == 1 and height <= image[0] and width <= image[1]
-    height, width = image if inside else (height, -(-width // stride[1]) * stride[1])
-    each = width // stride[1]
-    places = [r * width + c % stride[1] * each + c // stride[1] for r in rows for c in columns]
-    numbers = [groups, inputs, outputs, *image, *out, height, width, *corner, *stride, not inside, relu]
-    return np.array([*numbers, len(places), *places], np.int64)
-
-
-@kernel(inline=True)
-def read(plan):
-    """The numbers of a plan, by its id, and the address of its taps."""
-    at = data_address(plan)
-    return (
-        word(at), word(at + 8), word(at + 16), word(at + 24), word(at + 32), word(at + 40), word(at + 48),
-        word(at + 56), word(at + 64), word(at + 72), word(at + 80), word(at + 88), word(at + 96),
-        word(at + 104), word(at + 112), word(at + 120), at + 128,
-    )  # fmt: skip
 
 
 def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts):
@@ -78,8 +44,8 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
     ) = read(plan_id)  # fmt: skip
     pixels = word(data_address(plan_id) + 40) * wide
     panels = (pixels + panel - 1) // panel
-    # Rows of pixels that are panels, or halves or quarters of them, are read where they lie.
-    direct = wide % panel == 0 or ((wide == lanes or 2 * wide == lanes) and pixels % panel == 0)
+    # Where no row of pixels ends in the midst of half a vector, they are read where they lie.
+    direct = wide % (lanes // 2) == 0 and pixels % panel == 0
     channels = even(inputs, max(1, DEPTH // tap_count))
     step_most = (channels * tap_count + 1) * PANEL
     block = min(panels, max(1, BLOCK // step_most))
@@ -101,6 +67,9 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
     matrix = starts + starts_bytes
     bordered_image = matrix + matrix_bytes
 
+    if bordered:
+        clear(bordered_image, inputs * rows * columns, ZERO, size)
+
     images = first_length(x_id) * groups
     row_bytes, plane_bytes, weight_row = columns * size, rows * columns * size, inputs * tap_count * size
     if direct:
@@ -109,12 +78,7 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
             for tap in range(tap_count):
                 place = channel * plane_bytes + word(taps + 8 * tap) * size
                 store_word(matrix + (channel * tap_count + tap) * 8, place)
-    pitch, in_row = row_bytes * down, max(1, wide // panel)  # of rows of the result; panels in one
-    half, second, following = 0, VECTOR_BYTES, pitch if in_row == 1 else PANEL
-    if wide == lanes:
-        second, following = pitch, 2 * pitch
-    elif wide < lanes:
-        half, second, following = pitch, 2 * pitch, 4 * pitch
+    pitch = row_bytes * down  # of rows of the result
     tall = even(outputs, ROWS)
     unit, last, filled = images * panels * part // parts, images * panels * (part + 1) // parts, -1
     while unit < last:
@@ -163,16 +127,26 @@ def _correlate(x_id, weight_id, bias_id, c_id, scratch_id, plan_id, part, parts)
                     if direct:
                         at = q
                         while at < q + whole:
-                            many_panels = q + whole - at
-                            if in_row > 1:
-                                many_panels = min(many_panels, in_row - at % in_row)
-                            pixel = at * panel
-                            b = image + c0 * plane_bytes + pixel // wide * pitch + pixel % wide * size
+                            pixel, many_panels, following = at * panel, 1, PANEL
+                            if panel % wide == 0:
+                                many_panels, following = q + whole - at, panel // wide * pitch
+                            elif wide % panel == 0:
+                                many_panels = min(q + whole - at, (wide - pixel % wide) // panel)
+                            b = pixel // wide * pitch + pixel % wide * size
+                            pixel += lanes // 2
+                            half = pixel // wide * pitch + pixel % wide * size - b
+                            pixel += lanes // 2
+                            second = pixel // wide * pitch + pixel % wide * size - b
+                            pixel += lanes // 2
+                            half_second = pixel // wide * pitch + pixel % wide * size - b - second
+                            if half == half_second == VECTOR_BYTES // 2:
+                                half = 0
+                            b += image + c0 * plane_bytes
                             ahead = (at - q) * panel
                             tap_tiles(
-                                high, many_panels, a, weight_row, size, b, half, second, following, matrix,
-                                start + ahead * start_col, start_row, panel * start_col, z + ahead * size,
-                                pixels * size, depth, low,
+                                high, many_panels, a, weight_row, size, b, half, second, half_second,
+                                following, matrix, start + ahead * start_col, start_row, panel * start_col,
+                                z + ahead * size, pixels * size, depth, low,
                             )  # fmt: skip
                             at += many_panels
                     elif whole:
@@ -196,37 +170,13 @@ _jobs = jobs_of(_correlate, "correlate")
 _scratch = Scratch()
 
 
-def run(job: Job, scratch: Scratch, work: int, *ids: int) -> None:
-    """Launch a job of four arrays, scratch and a plan, by their ids, on as many threads as it is worth."""
-    *arrays, plan_id = ids
-    while True:
-        arguments = (*arrays, id(scratch.buffer), plan_id)
-        missing = job.alone(*arguments, 0, 1) if work < PARALLEL_WORK else job.together(*arguments)
-        if not missing:
-            return
-        scratch.grow(missing)
-
-
 def _run(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, out: np.ndarray, plan: np.ndarray
-) -> None:
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, out: np.ndarray, plan: np.ndarray,
+    jobs: dict = _jobs,
+) -> None:  # fmt: skip
     work = out.size * weight.size // max(1, len(weight))
     start = 0 if bias is None else id(bias)
-    run(_jobs[x.dtype], _scratch, work, id(x), id(weight), start, id(out), id(plan))
-
-
-def out_size(size: Pair, window: Pair, stride: Pair, padding: Sides, dilation: Pair) -> Pair:
-    """Height and width of the result of a convolution or a pooling."""
-    height, width = (
-        (size[a] + sum(padding[a]) - dilation[a] * (window[a] - 1) - 1) // stride[a] + 1 for a in (0, 1)
-    )
-    return height, width
-
-
-def corner_and_taps(window: Sequence[int], padding: Sides, dilation: Pair) -> tuple[Pair, tuple]:
-    """Of a forward convolution, for its `plan`."""
-    rows, columns = (tuple(range(0, k * d, d)) for k, d in zip(window, dilation, strict=True))
-    return (padding[0][0], padding[1][0]), (rows, columns)
+    run(jobs[x.dtype], _scratch, work, id(x), id(weight), start, id(out), id(plan))
 
 
 def conv2d(
@@ -258,7 +208,8 @@ def conv2d(
             tuple(image), (height, width), corner, stride, taps, groups, inputs, outputs // groups,
             activation == "relu",
         )  # fmt: skip
-        _run(ready(x), ready(weight), None if bias is None else ready(bias), out, shapes)
+        jobs = depthwise_jobs if inputs == 1 and outputs == groups else _jobs
+        _run(ready(x), ready(weight), None if bias is None else ready(bias), out, shapes, jobs)
     return out
 
 
@@ -289,26 +240,39 @@ def conv2d_grad_input(
     if not g.size or not out.size:
         out.fill(0)
         return out
-    g, turned = ready(g), weight.reshape(groups, outputs, inputs, *window).swapaxes(1, 2)
-    for a in range(min(stride[0], size[0])):
-        for b in range(min(stride[1], size[1])):
+    g = ready(g)
+    if inputs == outputs == 1:
+        _, taps = corner_and_taps(window, padding, dilation)
+        around = tuple(max(t) - sides[0] for t, sides in zip(taps, padding, strict=True))
+        shapes = plan(tuple(image), size, around, (1, 1), taps, groups, *stride)
+        _run(g, ready(weight[..., ::-1, ::-1]), None, out, shapes, depthwise_jobs)
+        return out
+    weight = ready(weight)
+    down, across = (min(*pair) for pair in zip(stride, size, strict=True))
+    alone = down == across == 1
+    most = n * groups * inputs * -(-size[0] // down) * -(-size[1] // across)
+    parts = out if alone else empty((down * across, most), dtype)
+    for a in range(down):
+        for b in range(across):
             height, rows, row_places, above = _met(
                 size[0], window[0], stride[0], padding[0][0], dilation[0], a
             )
             width, columns, column_places, left = _met(
                 size[1], window[1], stride[1], padding[1][0], dilation[1], b
             )
+            part = out
+            if not alone:
+                part = parts[a * across + b, : n * groups * inputs * height * width]
+                part = part.reshape(n, groups * inputs, height, width)
             if not rows or not columns:
-                out[:, :, a :: stride[0], b :: stride[1]] = 0
+                part.fill(0)
                 continue
-            taken = turned[:, :, :, rows][..., columns] if stride != (1, 1) else turned
-            part = out if stride == (1, 1) else empty((n, groups * inputs, height, width), dtype)
             shapes = plan(
                 tuple(image), (height, width), (above, left), (1, 1), (row_places, column_places),
                 groups, outputs, inputs,
             )  # fmt: skip
-            flat = np.ascontiguousarray(taken).reshape(groups * inputs, -1)
-            _run(g, flat, None, part, shapes)
-            if part is not out:
-                out[:, :, a :: stride[0], b :: stride[1]] = part
+            taps = [row * window[1] + column for row in rows for column in columns]
+            _run(g, swapped(weight, groups, taps), None, part, shapes)
+    if not alone:
+        weave(parts, out, (down, across))
     return out

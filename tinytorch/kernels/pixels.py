@@ -12,6 +12,7 @@ side by side.
 from __future__ import annotations
 
 from tinytorch.kernels._jit import kernel
+from tinytorch.kernels.plane_tiles import split_vectors
 from tinytorch.kernels.simd import VECTOR_BYTES, copy_vector, copy_whole, load, store, word
 
 
@@ -27,34 +28,55 @@ def copy_pixels(count, source, target, like, size):
 
 
 @kernel(inline=True)
+def clear(target, count, like, size):
+    """Zeros in `count` elements, and up to a vector's worth behind them."""
+    for i in range(0, count, VECTOR_BYTES // size):
+        copy_vector(0, target, target + i * size, like)
+
+
+@kernel(inline=True)
 def with_border(source, planes, height, width, rows, columns, top, left, stride, target, like, size):
     """Copy `planes` images (height, width) into ones of (rows, columns), so that (top, left) is their corner.
 
-    Around them are zeros; a negative corner crops.  Columns are sorted by their remainder by `stride`: of
-    each row first those with remainder 0, and so on; `columns` is a multiple of the stride.
+    Around them the target was cleared, and is left so; a negative corner crops.  Up to a vector of zeros is
+    written past the end of a row, in the order of the rows.  Columns are sorted by their remainder by
+    `stride`: of each row first those with remainder 0, and so on; `columns` is a multiple of the stride.
     """
-    lanes = VECTOR_BYTES // size
     first, last = max(0, left), min(columns, left + width)  # the columns that the image fills
-    each = columns // stride
+    each, lanes = columns // stride, VECTOR_BYTES // size
+    if last <= first:
+        return
     for plane in range(planes):
-        for row in range(rows):
+        for row in range(max(0, top), min(rows, top + height)):
             there = target + (plane * rows + row) * columns * size
             here = source + ((plane * height + row - top) * width - left) * size
-            if row < top or row >= top + height or last <= first:
-                for column in range(0, columns, lanes):
-                    copy_vector(0, source, there + column * size, like)
-            elif stride == 1:
-                for column in range(0, first, lanes):
-                    copy_vector(0, source, there + column * size, like)
+            if stride == 1:
                 copy_pixels(last - first, here + first * size, there + first * size, like, size)
-                for column in range(last + (first - last) % lanes, columns, lanes):
-                    copy_vector(0, source, there + column * size, like)
+            elif stride == 2:
+                one, other = first % 2 * each + first // 2, (first + 1) % 2 * each + (first + 1) // 2
+                for i in range(0, last - first, 2 * lanes):
+                    split_vectors(
+                        last - first - i, here + (first + i) * size, there + (one + i // 2) * size,
+                        there + (other + i // 2) * size, like,
+                    )  # fmt: skip
             else:
-                for column in range(columns):
-                    value = like
-                    if first <= column < last:
-                        value = load(here + column * size, like)
+                for column in range(first, last):
+                    value = load(here + column * size, like)
                     store(there + (column % stride * each + column // stride) * size, value)
+
+
+@kernel(inline=True)
+def spread_out(source, height, width, rows, columns, top, left, down, across, target, like, size):
+    """Put pixel (i, j) of an image at (top + i down, left + j across) of a cleared one of (rows, columns)."""
+    for i in range(height):
+        row = top + i * down
+        if 0 <= row < rows:
+            for j in range(width):
+                column = left + j * across
+                if 0 <= column < columns:
+                    store(
+                        target + (row * columns + column) * size, load(source + (i * width + j) * size, like)
+                    )
 
 
 @kernel(inline=True)

@@ -11,11 +11,10 @@ Addresses are integers and strides are bytes, as in `simd`.
     the order of k in whatever tile it falls: how a product is cut into tiles, or into shares of threads,
     does not change a bit of it.  Where not MASKED, rows of `b` are read up to whole vectors, so `b` must have
     them.
-`tap_tiles(rows, count, a, a_row, a_k, b, b_half, b_second, b_next, table, start, start_row, start_next, c,
-c_row, k, floor)`
-    `tiles` of VECTORS whole vectors whose row k of b begins `table[k]` bytes from b, a table of integers, and
-    goes on b_second bytes further with its second vector: pixels of an image, read where they lie.  Where
-    b_half is not 0, the second half of each vector lies so many bytes from the first.
+`run_tiles(rows, columns, count, a, a_rows, a_k, b, b_k, b_next, start, start_row, start_next, c, c_row, k,
+floor, runs, run_table)`
+    `tiles` along `runs` runs of k steps each: pixels of an image, run by run.  Row i of a begins a_rows[i]
+    bytes from a, and run r run_table[r] bytes further: two tables of integers.
 `dots(rows, columns, a, a_row, b, b_col, start, start_row, c, c_row, k, floor)`
     the same where `a` and `b` are both contiguous along k, for rows <= DOT_ROWS and columns <= DOT_COLUMNS,
     or for one row and columns <= DOT_COLUMNS_ALONE, and for k >= lanes.  The lanes are partial sums along
@@ -72,16 +71,41 @@ def _call(context: Any, builder: ir.IRBuilder, name: str, emit: Callable, argume
     return context.get_dummy_value()
 
 
-def _emit_tiles(rows: int, vectors: int, partial: bool, size: int) -> Callable:
+def call_case(
+    context: Any, builder: ir.IRBuilder, number: ir.Value, cases: dict[int, tuple], arguments: list[ir.Value]
+) -> Any:
+    """`_call` of the case with this number, out of pairs of a name and what writes it."""
+    end = builder.append_basic_block("end")
+    choice = builder.switch(number, end)
+    for case, (name, emit) in cases.items():
+        block = builder.append_basic_block("case")
+        choice.add_case(case, block)
+        builder.position_at_end(block)
+        _call(context, builder, name, emit, arguments)
+        builder.branch(end)
+    builder.position_at_end(end)
+    return context.get_dummy_value()
+
+
+def load_word(builder: ir.IRBuilder, address: ir.Value) -> ir.Value:
+    """The integer at an address."""
+    return builder.load(builder.inttoptr(address, ir.IntType(64).as_pointer()))
+
+
+def _emit_tiles(rows: int, vectors: int, partial: bool, in_runs: bool, size: int) -> Callable:
     """Tiles of exactly `rows` x `vectors` vectors, or of `columns` columns that are part of one vector."""
 
     def emit_body(
         builder, columns, count, a, a_row, a_k, b, b_k, b_next,
-        start, start_row, start_next, c, c_row, k, floor,
+        start, start_row, start_next, c, c_row, k, floor, runs=None, run_table=None,
     ):  # fmt: skip
         emit = Emitter(builder, size)
         mask = emit.below(columns) if partial else None
         a_rows = emit.rows(a, a_row, rows)
+        if in_runs:
+            a_rows = [
+                emit.byte(a, load_word(builder, builder.add(a_row, integer(8 * i)))) for i in range(rows)
+            ]
 
         def load_row(row: ir.Value, mask: ir.Value | None) -> list[ir.Value]:
             return [emit.load(emit.at(row, j * VECTOR_BYTES), mask) for j in range(vectors)]
@@ -95,9 +119,17 @@ def _emit_tiles(rows: int, vectors: int, partial: bool, size: int) -> Callable:
                     following.append(emit.multiply_add(element, b_vectors[j], total[i * vectors + j]))
             return following
 
+        def run(entry: ir.Value, *state: ir.Value) -> list[ir.Value]:
+            _, *state = emit.repeat(k, [load_word(builder, entry), *state], step)
+            return [builder.add(entry, integer(8)), *state]
+
         def one(b: ir.Value, start: ir.Value, c: ir.Value) -> list[ir.Value]:
             zero = ir.Constant(emit.vector, [0.0] * emit.lanes)
-            _, _, *total = emit.repeat(k, [integer(0), b, *[zero] * (rows * vectors)], step)
+            first = [b, *[zero] * (rows * vectors)]
+            if in_runs:
+                _, _, *total = emit.repeat(runs, [run_table, *first], run)
+            else:
+                _, _, *total = emit.repeat(k, [integer(0), *first], step)
             # Read last: at the beginning the multiply-adds would wait for them, where c is in no near cache.
             starts = [x for row in emit.rows(start, start_row, rows) for x in load_row(row, mask)]
             for i, row in enumerate(emit.rows(c, c_row, rows)):
@@ -106,47 +138,6 @@ def _emit_tiles(rows: int, vectors: int, partial: bool, size: int) -> Callable:
                     value = emit.at_least(builder.fadd(total[at], starts[at]), floor)
                     emit.store(value, emit.at(row, j * VECTOR_BYTES), mask)
             return [emit.byte(b, b_next), emit.byte(start, start_next), emit.byte(c, vectors * VECTOR_BYTES)]
-
-        emit.repeat(count, [emit.pointer(address) for address in (b, start, c)], one)
-
-    return emit_body
-
-
-def _emit_tap_tiles(rows: int, halves: bool, size: int) -> Callable:
-    """Tiles of exactly `rows` x VECTORS vectors, of rows of b that a table tells."""
-
-    def emit_body(
-        builder, count, a, a_row, a_k, b, b_half, b_second, b_next, table, start, start_row, start_next, c,
-        c_row, k, floor,
-    ):  # fmt: skip
-        emit = Emitter(builder, size)
-        a_rows = emit.rows(a, a_row, rows)
-
-        def load(row: ir.Value) -> ir.Value:
-            return emit.load_halves(row, b_half) if halves else emit.load(emit.at(row, 0))
-
-        def one(b: ir.Value, start: ir.Value, c: ir.Value) -> list[ir.Value]:
-            def step(along: ir.Value, entry: ir.Value, *total: ir.Value) -> list[ir.Value]:
-                offset = builder.load(builder.bitcast(entry, ir.IntType(64).as_pointer()))
-                row = emit.byte(b, offset)
-                b_vectors = [load(row), load(emit.byte(row, b_second))]
-                following = [builder.add(along, a_k), emit.byte(entry, 8)]
-                for i in range(rows):
-                    element = emit.splat(emit.load(emit.at(a_rows[i], along, emit.real)))
-                    for j in range(VECTORS):
-                        following.append(emit.multiply_add(element, b_vectors[j], total[i * VECTORS + j]))
-                return following
-
-            zero = ir.Constant(emit.vector, [0.0] * emit.lanes)
-            first = [integer(0), emit.pointer(table), *[zero] * (rows * VECTORS)]
-            _, _, *total = emit.repeat(k, first, step)
-            starts = emit.rows(start, start_row, rows)
-            for i, row in enumerate(emit.rows(c, c_row, rows)):
-                for j in range(VECTORS):
-                    before = emit.load(emit.at(starts[i], j * VECTOR_BYTES))
-                    value = emit.at_least(builder.fadd(total[i * VECTORS + j], before), floor)
-                    emit.store(value, emit.at(row, j * VECTOR_BYTES))
-            return [emit.byte(b, b_next), emit.byte(start, start_next), emit.byte(c, VECTORS * VECTOR_BYTES)]
 
         emit.repeat(count, [emit.pointer(address) for address in (b, start, c)], one)
 
@@ -217,11 +208,8 @@ def _emit_transpose(size: int) -> Callable:
 
 if JIT:
 
-    @intrinsic
-    def tiles(  # noqa: D103
-        _, rows, columns, count, a, a_row, a_k, b, b_k, b_next,
-        start, start_row, start_next, c, c_row, k, floor,
-    ):  # fmt: skip
+    def _tiles(floor: types.Type, in_runs: bool) -> Any:
+        """Signature and code of `tiles` and `run_tiles`."""
         size = size_of_type(floor)
 
         def codegen(context, builder, signature, arguments):
@@ -230,46 +218,31 @@ if JIT:
             whole = builder.icmp_signed("==", builder.srem(columns, lanes), integer(0))
             kind = builder.select(whole, builder.sdiv(columns, lanes), integer(0))
             which = builder.add(builder.mul(rows, integer(VECTORS + 1)), kind)
-            end = builder.append_basic_block("tile_end")
-            choice = builder.switch(which, end)
-            for height in range(1, ROWS + 1):
-                for vectors in range(VECTORS + 1):
-                    block = builder.append_basic_block("tile_case")
-                    choice.add_case(height * (VECTORS + 1) + vectors, block)
-                    builder.position_at_end(block)
-                    emit = _emit_tiles(height, max(vectors, 1), vectors == 0, size)
-                    _call(context, builder, f"tile_{height}x{vectors}_{size}", emit, [columns, *others])
-                    builder.branch(end)
-            builder.position_at_end(end)
-            return context.get_dummy_value()
+            cases = {
+                rows * (VECTORS + 1) + vectors: (
+                    f"tile_{rows}x{vectors}_{size}_{in_runs:d}",
+                    _emit_tiles(rows, max(vectors, 1), vectors == 0, in_runs, size),
+                )
+                for rows in range(1, ROWS + 1)
+                for vectors in range(VECTORS + 1)
+            }
+            return call_case(context, builder, which, cases, [columns, *others])
 
-        return types.void(*[types.intp] * 15, floor), codegen
+        return types.void(*[types.intp] * 15, floor, *[types.intp] * 2 * in_runs), codegen
 
     @intrinsic
-    def tap_tiles(  # noqa: D103
-        _, rows, count, a, a_row, a_k, b, b_half, b_second, b_next, table, start, start_row, start_next, c,
-        c_row, k, floor,
+    def tiles(  # noqa: D103
+        _, rows, columns, count, a, a_row, a_k, b, b_k, b_next,
+        start, start_row, start_next, c, c_row, k, floor,
     ):  # fmt: skip
-        size = size_of_type(floor)
+        return _tiles(floor, in_runs=False)
 
-        def codegen(context, builder, signature, arguments):
-            rows, *others = arguments
-            in_halves = builder.icmp_signed("!=", others[5], integer(0))
-            which = builder.select(in_halves, builder.add(rows, integer(ROWS)), rows)
-            end = builder.append_basic_block("tile_end")
-            choice = builder.switch(which, end)
-            for halves in (False, True):
-                for height in range(1, ROWS + 1):
-                    block = builder.append_basic_block("tile_case")
-                    choice.add_case(height + ROWS * halves, block)
-                    builder.position_at_end(block)
-                    emit = _emit_tap_tiles(height, halves, size)
-                    _call(context, builder, f"taps_{height}_{halves:d}_{size}", emit, others)
-                    builder.branch(end)
-            builder.position_at_end(end)
-            return context.get_dummy_value()
-
-        return types.void(*[types.intp] * 16, floor), codegen
+    @intrinsic
+    def run_tiles(  # noqa: D103
+        _, rows, columns, count, a, a_rows, a_k, b, b_k, b_next,
+        start, start_row, start_next, c, c_row, k, floor, runs, run_table,
+    ):  # fmt: skip
+        return _tiles(floor, in_runs=True)
 
     @intrinsic
     def dots(_, rows, columns, a, a_row, b, b_col, start, start_row, c, c_row, k, floor):  # noqa: D103
@@ -303,38 +276,33 @@ else:
         rows: int, columns: int, count: int, a: int, a_row: int, a_k: int, b: int, b_k: int, b_next: int,
         start: int, start_row: int, start_next: int, c: int, c_row: int, k: int, floor: Any,
     ) -> None:  # fmt: skip
+        a_rows, a_ks = [i * a_row for i in range(rows)], [step * a_k for step in range(k)]
+        _tiles(a_rows, columns, count, a, a_ks, b, b_k, b_next, start, start_row, start_next, c, c_row, floor)
+
+    def run_tiles(  # noqa: D103
+        rows: int, columns: int, count: int, a: int, a_rows: int, a_k: int, b: int, b_k: int, b_next: int,
+        start: int, start_row: int, start_next: int, c: int, c_row: int, k: int, floor: Any,
+        runs: int, run_table: int,
+    ) -> None:  # fmt: skip
+        row_list = [word(a_rows + 8 * i) for i in range(rows)]
+        k_list = [word(run_table + 8 * run) + step * a_k for run in range(runs) for step in range(k)]
+        _tiles(
+            row_list, columns, count, a, k_list, b, b_k, b_next, start, start_row, start_next, c, c_row, floor
+        )
+
+    def _tiles(
+        a_rows: list[int], columns: int, count: int, a: int, a_ks: list[int], b: int, b_k: int, b_next: int,
+        start: int, start_row: int, start_next: int, c: int, c_row: int, floor: Any,
+    ) -> None:  # fmt: skip
         for nth in range(count):
-            for i in range(rows):
+            for i, row in enumerate(a_rows):
                 total = np.zeros(columns, floor.dtype)
-                for step in range(k):
-                    element = elements(a + i * a_row + step * a_k, 1, floor)
+                for step, along in enumerate(a_ks):
+                    element = elements(a + row + along, 1, floor)
                     total += element * elements(b + nth * b_next + step * b_k, columns, floor)
                 total += elements(start + nth * start_next + i * start_row, columns, floor)
                 total[total < floor] = floor
                 elements(c + nth * columns * floor.itemsize + i * c_row, columns, floor)[:] = total
-
-    def tap_tiles(  # noqa: D103
-        rows: int, count: int, a: int, a_row: int, a_k: int, b: int, b_half: int, b_second: int, b_next: int,
-        table: int, start: int, start_row: int, start_next: int, c: int, c_row: int, k: int, floor: Any,
-    ) -> None:  # fmt: skip
-        lanes = VECTOR_BYTES // floor.itemsize
-        half = lanes // 2
-        apart = b_half or VECTOR_BYTES // 2
-        for nth in range(count):
-            for i in range(rows):
-                for j in range(VECTORS):
-                    total = np.zeros(lanes, floor.dtype)
-                    for step in range(k):
-                        element = elements(a + i * a_row + step * a_k, 1, floor)
-                        row = b + nth * b_next + word(table + 8 * step) + j * b_second
-                        total[:half] += element * elements(row, half, floor)
-                        total[half:] += element * elements(row + apart, half, floor)
-                    total += elements(
-                        start + nth * start_next + i * start_row + j * VECTOR_BYTES, lanes, floor
-                    )
-                    total[total < floor] = floor
-                    there = c + i * c_row + (nth * VECTORS + j) * VECTOR_BYTES
-                    elements(there, lanes, floor)[:] = total
 
     def dots(  # noqa: D103
         rows: int, columns: int, a: int, a_row: int, b: int, b_col: int,

@@ -142,8 +142,9 @@ def draw_convolutions(run: Run) -> None:
         title=f"What the layers make of a picture: {run.data.names[int(labels[chosen])]}",
     )
     if "translation" in run.notes:
+        shifts, accuracies = run.notes["translation"]
         viz.translation(
-            *run.notes["translation"], run.picture("translation.png"), title="The image, shifted", chance=0.1
+            shifts, accuracies, run.picture("translation.png"), chance=0.1, title="The image, shifted"
         )
 
 

@@ -15,7 +15,9 @@ _CALLER = 5  # frames from a warning of softmax to the line that calls the layer
 
 
 class ReLU(Module):
-    """`max(x, 0)`; the gradient at 0 is 0. In a `Sequential` it is done together with its neighbours where that pays."""
+    """`max(x, 0)`; the gradient at 0 is 0. In a `Sequential` it is done together with a neighbour where that
+    pays.
+    """
 
     def __init__(self, inplace: bool = False):
         super().__init__()
