@@ -1,4 +1,5 @@
-"""Pooling and batch normalisation of a batch of images, as a user calls them: tensors, and `backward`."""
+"""Layers on a batch of images, as a user calls them, with tensors and `backward`: the first convolution of a
+network, pooling, batch normalisation."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import numpy as np
 from benchmarks import jax_layers
 from benchmarks.workload import OURS, Step, Workload
 
+FIRST = ((64, 3, 32, 32), (128, 3, 32, 32))
 POOLED = (64, 32, 32, 32)
 NORMALIZED = ((128, 32, 32, 32), (128, 64, 16, 16))
 
@@ -21,15 +23,18 @@ def _draw(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 def _layer(library: Any, kind: str, shape: tuple[int, ...]) -> Any:
     if kind == "batchnorm":
         return library.nn.BatchNorm2d(shape[1])
+    if kind == "conv":
+        return library.nn.Conv2d(shape[1], 32, 3, padding=1)
     return library.nn.MaxPool2d(2) if kind == "max" else library.nn.AvgPool2d(2)
 
 
-def _step(layer: Any, shape: tuple[int, ...], convert: Any, backward: bool) -> Step:
+def _step(layer: Any, shape: tuple[int, ...], convert: Any, backward: bool, images: bool) -> Step:
+    """images: what comes in needs no gradient."""
     x = convert(_draw(shape))
     if not backward:
         return lambda: layer(x)
     g = convert(_draw(layer(x).shape, 1))
-    leaves = [x.requires_grad_(), *layer.parameters()]
+    leaves = [*layer.parameters(), *([] if images else [x.requires_grad_()])]
 
     def step() -> None:
         for leaf in leaves:
@@ -42,7 +47,7 @@ def _step(layer: Any, shape: tuple[int, ...], convert: Any, backward: bool) -> S
 def ours(kind: str, shape: tuple[int, ...], backward: bool) -> Step:
     import tinytorch as tt
 
-    return _step(_layer(tt, kind, shape), shape, tt.tensor, backward)
+    return _step(_layer(tt, kind, shape), shape, tt.tensor, backward, kind == "conv")
 
 
 def torch(
@@ -54,9 +59,11 @@ def torch(
     layer = _layer(torch, kind, shape)
     if compiled:
         layer.compile()
-    return _step(
-        layer, shape, lambda array: torch.from_numpy(array).contiguous(memory_format=layout), backward
-    )
+
+    def convert(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).contiguous(memory_format=layout)
+
+    return _step(layer, shape, convert, backward, kind == "conv")
 
 
 def jax(kind: str, shape: tuple[int, ...], backward: bool) -> Step:
@@ -87,12 +94,13 @@ def _workload(name: str, *work: Any) -> Workload:
             "torch-eager": partial(torch, *work),
             "torch-channels-last": partial(torch, *work, channels_last=True),
             "torch-compile": partial(torch, *work, compiled=True),
-            "jax-jit": partial(jax, *work),
+            **({} if work[0] == "conv" else {"jax-jit": partial(jax, *work)}),
         },
     )
 
 
 WORKLOADS = [
+    *(_workload(f"conv first layer fwd+bwd b{shape[0]}", "conv", shape, True) for shape in FIRST),
     *(
         _workload(f"pool {kind} {way} {'x'.join(map(str, POOLED))} k2", kind, POOLED, way != "fwd")
         for kind in ("max", "avg")
