@@ -126,9 +126,20 @@ def trainable(run: Run) -> list[str]:
     return [name for name in run.weights if name.rpartition(".")[2] in ("weight", "bias")]
 
 
+def accuracy(run: Run, milestone: Milestone, exam: Exam, *, of: str = "test") -> float:
+    """Of the saved weights on the test images, or the training images, of `exam`; worked out once."""
+    key = of, id(exam)
+    if key not in run.accuracies:
+        x, y = (exam.x, exam.y) if of == "test" else (exam.train_x, exam.train_y)
+        assert x is not None
+        assert y is not None
+        run.accuracies[key] = exams.accuracy(milestone.network, weights(run, milestone), x, y)
+    return run.accuracies[key]
+
+
 def accurate(run: Run, milestone: Milestone, exam: Exam) -> float:
     """The pass mark is reached, by the grader's own count; returns the accuracy."""
-    value = exams.accuracy(milestone.network, weights(run, milestone), exam.x, exam.y)
+    value = accuracy(run, milestone, exam)
     require(
         value >= milestone.marks["pass"],
         f"{milestone.name}: expected an accuracy of {milestone.marks['pass']:.2%} on {len(exam.y):,} test "
@@ -141,7 +152,7 @@ def honest(run: Run, milestone: Milestone, exam: Exam) -> None:
     """The reported accuracy is what the saved weights can do on test data."""
     claimed = (run.report or {}).get("value")
     require(_is(claimed, _NUMBER), f"{milestone.name}: no accuracy was reported: {'; '.join(run.problems)}")
-    value = exams.accuracy(milestone.network, weights(run, milestone), exam.x, exam.y)
+    value = accuracy(run, milestone, exam)
     require(
         abs(claimed - value) <= milestone.reported_within,
         f"{milestone.name}: the script reports {claimed:.2%}, its weights give {value:.2%} on test data; "
@@ -152,9 +163,7 @@ def honest(run: Run, milestone: Milestone, exam: Exam) -> None:
 def untainted(run: Run, milestone: Milestone, exam: Exam) -> None:
     """It does not know the test images better than those it was meant to learn from."""
     require(exam.train_x is not None, f"{milestone.name}: has no training images to compare with")
-    network, found = milestone.network, weights(run, milestone)
-    train = exams.accuracy(network, found, exam.train_x, exam.train_y)
-    test = exams.accuracy(network, found, exam.x, exam.y)
+    train, test = accuracy(run, milestone, exam, of="train"), accuracy(run, milestone, exam)
     require(
         test - train <= GATES["test_above_train"],
         f"{milestone.name}: {test:.2%} on test images but {train:.2%} on training images; expected at most "
@@ -230,7 +239,8 @@ def convolutions_are_used(run: Run, milestone: Milestone, exam: Exam) -> float:
             bound = 1 / math.sqrt(weight[0].size)
             layer = layer | {"weight": rng.uniform(-bound, bound, weight.shape)}
         reset.append(layer)
-    value = exams.accuracy(milestone.network, reset, exam.x, exam.y)
+    few = slice(GATES["reset_images"])
+    value = exams.accuracy(milestone.network, reset, exam.x[few], exam.y[few])
     ceiling = GATES["convolutions_reset"]
     require(
         value <= ceiling,

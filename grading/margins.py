@@ -39,9 +39,7 @@ def measure(milestone: Milestone, run: Run, exam: exams.Exam) -> dict[str, float
     }
     if exam.train_x is not None:
         gates.untainted(run, milestone, exam)
-        weights = gates.weights(run, milestone)
-        train = exams.accuracy(milestone.network, weights, exam.train_x, exam.train_y)
-        found["above_train"] = value - train
+        found["above_train"] = value - gates.accuracy(run, milestone, exam, of="train")
     if milestone.name.startswith("cnn"):
         found["reset"] = gates.convolutions_are_used(run, milestone, exam)
     if milestone.name == "xor":

@@ -188,8 +188,9 @@ def _forward(
         elif kind == "relu":
             x = np.maximum(x, 0) if relu else x
         elif kind == "pool":
-            extra = _quarters(x)
-            x = extra.max(-1)
+            upper, lower = x[:, :, ::2], x[:, :, 1::2]
+            higher = np.maximum(upper, lower)
+            x = np.maximum(higher[..., ::2], higher[..., 1::2])
         elif kind == "largest":
             x = x.max((2, 3))
         elif kind == "flatten":
@@ -224,8 +225,9 @@ def _backward(kept: list[Any], dz: Array, found: Weights) -> Array:
         elif kind == "relu":
             dz = dz * (x > 0)
         elif kind == "pool":
-            first = extra.argmax(-1)[..., None] == np.arange(4)
             n, c, h, w = x.shape
+            quarters = x.reshape(n, c, h // 2, 2, w // 2, 2).swapaxes(3, 4).reshape(n, c, h // 2, w // 2, 4)
+            first = quarters.argmax(-1)[..., None] == np.arange(4)
             dz = (dz[..., None] * first).reshape(n, c, h // 2, w // 2, 2, 2).swapaxes(3, 4).reshape(x.shape)
         elif kind == "largest":
             flat = x.reshape(*x.shape[:2], -1)
@@ -240,12 +242,6 @@ def _windows(x: Array) -> Array:
     """(n, c, h, w) -> (n, c, h, w, 3, 3): around every pixel, zeros beyond the edge."""
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     return np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
-
-
-def _quarters(x: Array) -> Array:
-    """(n, c, h, w) -> (n, c, h / 2, w / 2, 4): the pixels of each square of 2 × 2, row by row."""
-    n, c, h, w = x.shape
-    return x.reshape(n, c, h // 2, 2, w // 2, 2).swapaxes(3, 4).reshape(n, c, h // 2, w // 2, 4)
 
 
 def _each_channel(values: Array) -> Array:

@@ -53,6 +53,7 @@ class Run:
     process_mib: float | None = None
     output: str = ""
     problems: list[str] = field(default_factory=list)
+    accuracies: dict[Any, float] = field(default_factory=dict)  # what the gates worked out already
 
 
 def train_script(milestone: Milestone, seed: int, folder: Path) -> Run:
