@@ -14,7 +14,8 @@ def test_marks_rise_and_the_reference_reaches_all_of_them(name):
     milestone = MILESTONES[name]
     marks = [milestone.marks[grade] for grade in GRADES]
     assert 0.5 < marks[0] < marks[1] < marks[2] < 1
-    assert milestone.measured["seeds"] >= 10
+    minutes = milestone.seconds > 600  # of training for each seed
+    assert milestone.measured["seeds"] >= (5 if minutes else 10)
     assert milestone.measured["failed"] == 0
     assert milestone.measured["accuracy"] >= milestone.marks[milestone.reaches]
 
@@ -28,6 +29,7 @@ def test_the_other_thresholds_have_a_margin_of_a_third_at_least(name):
     assert 1.5 * measured["process_mib"] <= milestone.process_mib
     assert 1.5 * measured["seconds"] <= milestone.seconds
     assert measured.get("above_train", 0.0) <= GATES["test_above_train"] / 1.5
+    assert 1.5 * measured.get("reset", 0.0) <= GATES["convolutions_reset"]
 
 
 @pytest.mark.parametrize(

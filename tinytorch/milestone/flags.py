@@ -63,7 +63,9 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
         "--test-only", action="store_true", help="build, one forward and backward; no data, no training"
     )
     modes.add_argument(
-        "--demo-mode", action="store_true", help=f"train for {_default(milestone, 'demo_epochs')} epochs"
+        "--demo-mode",
+        action="store_true",
+        help=f"train for fewer epochs: {_default(milestone, 'demo_epochs')}",
     )
     modes.add_argument(
         "--use-pretrained", action="store_true", help="evaluate the weights that ship, train none"
