@@ -77,10 +77,10 @@ class Network:
 
     @property
     def numbers(self) -> int:
-        """Of an example: its inputs, and every layer's result (a flattened one is the same numbers again)."""
-        sizes = [
-            math.prod(shape) for kind, _, shape in self._walk(self.layers, self.inputs) if kind != "flatten"
-        ]
+        """Of an example: its inputs, and every layer's result. That of a ReLU takes the place of what it got,
+        and what is flattened is the same numbers again."""
+        walked = self._walk(self.layers, self.inputs)
+        sizes = [math.prod(shape) for kind, _, shape in walked if kind not in ("relu", "flatten")]
         return math.prod(self.inputs) + sum(sizes)
 
     @property
