@@ -51,6 +51,25 @@ def test_windows_with_kernels_of_their_own(window, stride):
     assert_same_for_any_threads(lambda: lib.max_pool_whole(x, window, stride)[1].ravel())
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(("kh", "kw"), [(2, 2), (1, 3), (4, 3)])
+def test_means_of_windows_side_by_side(kh, kw, dtype):
+    x = images(dtype)
+    h, w = 40 // kh, 40 // kw
+    tables = [np.array([[k * i, k * i + k] for i in range(n)]) for k, n in ((kh, h), (kw, w))]
+    factors = np.full(h, 1 / kh), np.full(w, 1 / kw)
+    tiles = x[:, :, : h * kh, : w * kw].reshape(5, 7, h, kh, w, kw)
+    means = lib.avg_pool(x, *tables, *factors)
+    np.testing.assert_allclose(means, tiles.mean((3, 5)), rtol=1e-4, atol=1e-6)
+    g = np.random.default_rng(1).standard_normal(means.shape).astype(dtype)
+    expected = np.zeros_like(x)
+    expected[:, :, : h * kh, : w * kw] = np.repeat(np.repeat(g, kh, 2), kw, 3) / (kh * kw)
+    spread = lib.avg_pool_grad(g, *tables, *factors, (40, 40))
+    np.testing.assert_allclose(spread, expected, rtol=1e-5)
+    assert_same_for_any_threads(lambda: lib.avg_pool(x, *tables, *factors).ravel())
+    assert_same_for_any_threads(lambda: lib.avg_pool_grad(g, *tables, *factors, (40, 40)).ravel())
+
+
 def test_gradients_of_overlapping_windows_add_up():
     x = images(np.float64)
     g = np.random.default_rng(1).standard_normal((5, 7, 3, 2))

@@ -17,6 +17,7 @@ from tinytorch.kernels.memory import empty, zeros
 
 KH, KW, SH, SW = 2, 2, 2, 2  # bound anew for each window
 MOST_TAPS = 16  # of windows that get kernels of their own
+LARGEST_TILE = 4  # side of windows of means that do
 
 
 def _whole_max(x, out, places):
@@ -79,6 +80,31 @@ def _mean_planes(x, rows, columns, row_factors, column_factors, out):
                 means[i, j] = total * row_factors[i] * column_factors[j]
 
 
+def _tiled_mean(x, factor, out):
+    """Sums of windows of KH x KW pixels, side by side from the corner on, times the factor."""
+    for p in prange(x.shape[0]):  # owns out[p]
+        for i in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                total = out.dtype.type(0)
+                for r in range(KH):
+                    for c in range(KW):
+                        total += x[p, i * KH + r, j * KW + c]
+                out[p, i, j] = total * factor
+
+
+def _tiled_spread(g, factor, out):
+    """The gradient of `_tiled_mean`."""
+    for p in prange(g.shape[0]):  # owns out[p]
+        out[p] = 0
+        for i in range(g.shape[1]):
+            for r in range(KH):
+                line = out[p, i * KH + r]
+                for j in range(g.shape[2]):
+                    share = g[p, i, j] * factor
+                    for c in range(KW):
+                        line[j * KW + c] = share
+
+
 def _spread_planes(g, rows, columns, row_factors, column_factors, out):
     """The gradient of `_mean_planes`."""
     for p in prange(g.shape[0]):  # owns out[p]
@@ -107,6 +133,31 @@ def _planes(x: np.ndarray) -> np.ndarray:
 @functools.cache
 def _whole(kh: int, kw: int, sh: int, sw: int) -> tuple:
     return both(_whole_max, f"max_pool_{kh}x{kw}_{sh}x{sw}", KH=kh, KW=kw, SH=sh, SW=sw)
+
+
+@functools.cache
+def _tiled(kh: int, kw: int) -> tuple[tuple, tuple]:
+    return (
+        both(_tiled_mean, f"avg_pool_{kh}x{kw}", KH=kh, KW=kw),
+        both(_tiled_spread, f"avg_pool_grad_{kh}x{kw}", KH=kh, KW=kw),
+    )
+
+
+def _tile(rows: np.ndarray, columns: np.ndarray, factors: tuple[np.ndarray, np.ndarray]) -> tuple | None:
+    """Height and width of windows that lie side by side from the corner on, and their one factor.
+
+    None for others, and for large windows, for each of which no kernel is made.
+    """
+    sides, factor = [], factors[0].dtype.type(1)
+    for windows, shares in zip((rows, columns), factors, strict=True):
+        k = int(windows[0, 1])
+        starts = np.arange(0, k * len(windows), k)
+        plain = k <= LARGEST_TILE and (windows[:, 0] == starts).all() and (windows[:, 1] == starts + k).all()
+        if not plain or (shares != shares[0]).any():
+            return None
+        sides.append(k)
+        factor = factor * shares[0]
+    return sides[0], sides[1], factor
 
 
 def max_pool(
@@ -160,7 +211,11 @@ def avg_pool(
     out = empty((*x.shape[:2], len(rows), len(columns)), x.dtype)
     if out.size:
         factors = row_factors.astype(x.dtype), column_factors.astype(x.dtype)
-        _mean[x.size > SERIAL](_planes(x), rows, columns, *factors, _planes(out))
+        if (tile := _tile(rows, columns, factors)) is not None:
+            mean, _ = _tiled(*tile[:2])
+            mean[x.size > SERIAL](_planes(x), tile[2], _planes(out))
+        else:
+            _mean[x.size > SERIAL](_planes(x), rows, columns, *factors, _planes(out))
     return out
 
 
@@ -173,5 +228,9 @@ def avg_pool_grad(
         return zeros((*g.shape[:2], *size), g.dtype)
     out = empty((*g.shape[:2], *size), g.dtype)
     factors = row_factors.astype(g.dtype), column_factors.astype(g.dtype)
-    _spread[out.size > SERIAL](_planes(g), rows, columns, *factors, _planes(out))
+    if (tile := _tile(rows, columns, factors)) is not None:
+        _, spread = _tiled(*tile[:2])
+        spread[out.size > SERIAL](_planes(g), tile[2], _planes(out))
+    else:
+        _spread[out.size > SERIAL](_planes(g), rows, columns, *factors, _planes(out))
     return out
