@@ -106,6 +106,7 @@ CIFAR10 = Milestone(
     marks={"pass": 0.65, "merit": 0.75, "distinction": 0.80},
     epochs=2,
     demo_epochs=1,
+    demo_share=0.4,
     batch_size=128,
     lr=0.1,
     build=build_lenet,
@@ -120,7 +121,7 @@ CIFAR10 = Milestone(
     size_label="channels",
     models={
         "lenet": {},
-        "resnet": {"build": build_resnet, "train": train_shifted, "epochs": 5, "lr": 0.4},
+        "resnet": {"build": build_resnet, "train": train_shifted, "epochs": 5, "lr": 0.4, "demo_share": 0.2},
     },
 )
 

@@ -297,3 +297,10 @@ def test_flops_of_training_are_counted(run):
     done = run("xor_solved", "--epochs", "1", "--no-plots")
     assert 2 * 33 < done.details["flops_training"] < 3 * 33
     assert f"{done.details['flops_training']:,.0f}   one example, forward and backward" in done.out
+
+
+def test_demo_mode_takes_a_part_of_the_data(run, milestones):
+    part = dataclasses.replace(milestones["cnn_digits"], demo_share=0.25, encore=None)
+    done = run(part, "--demo-mode", "--no-plots")
+    assert "360 to learn from, 355 to ask about" in " ".join(done.out.split())
+    assert done.result["epochs"] == part.demo_epochs

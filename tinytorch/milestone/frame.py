@@ -87,6 +87,9 @@ class _Session:
         report.opening()
         began = time.perf_counter()
         data = milestone.load(DatasetManager(settings.data_dir), settings.seed)
+        if settings.mode == "demo":
+            count = round(milestone.demo_share * len(data.train[0]))
+            data = replace(data, train=(data.train[0][:count], data.train[1][:count]))
         report.dataset(data, time.perf_counter() - began)
         began, compiled = time.perf_counter(), compile_seconds()
         if settings.trains:  # kernels are compiled, or loaded, before anything is timed

@@ -42,7 +42,8 @@ class Milestone:
     Task: `dataset` (its name), `input_shape` and `classes` (2 means one number, the probability of class 1),
     `marks` (accuracies from 0 to 1 by name; "pass" decides the exit code).
 
-    Recipe: `epochs`, `batch_size` and `lr` where no flag says otherwise, and `demo_epochs` for `--demo-mode`.
+    Recipe: `epochs`, `batch_size` and `lr` where no flag says otherwise, and for `--demo-mode` `demo_epochs`
+    and `demo_share`, the part of the training data that it takes.
 
     Models: where `--model` chooses one of several, `models` says by name what each does differently (`build`,
     `epochs`, `lr` and so on, as they are named here); the first is what the milestone itself describes.
@@ -88,6 +89,7 @@ class Milestone:
     sizes: tuple[int, ...] = (64, 128, 256, 512)
     size_label: str = "hidden units"
     scaling_epochs: int = 1
+    demo_share: float = 1.0
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     model: str | None = None
     metric: str = field(default="accuracy", init=False)
