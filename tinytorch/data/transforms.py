@@ -26,6 +26,7 @@ import numpy as np
 from tinytorch import random
 from tinytorch.autograd.registry import new_tensor
 from tinytorch.kernels import augment as kernels
+from tinytorch.ops.conv import pair
 from tinytorch.tensor import Tensor
 
 Array = np.ndarray
@@ -90,7 +91,8 @@ class RandomCrop(_Transform):
                 f"RandomCrop: expected padding_mode to be one of {', '.join(PADDING_MODES)}, got "
                 f"{padding_mode!r}"
             )
-        self.size, self.padding = _pair("size", size, 1), _pair("padding", padding, 0)
+        self.size = pair("RandomCrop", "size", size)
+        self.padding = pair("RandomCrop", "padding", padding, 0)
         self.padding_mode, self.fill = padding_mode, fill
 
     def apply(self, images: Array, generator: random.Generator) -> Array:
@@ -140,7 +142,7 @@ class Cutout(_Transform):
     """
 
     def __init__(self, size: int, p: float = 1.0, fill: Any = 0):
-        self.size = _pair("size", size, 1)[0]
+        self.size, _ = pair("Cutout", "size", size)
         self.p, self.fill = _probability("Cutout", p), fill
 
     def apply(self, images: Array, generator: random.Generator) -> Array:
@@ -177,15 +179,6 @@ class Normalize(_Transform):
         )
         factor = 1 / (std * 255) if whole else 1 / std
         return kernels.scale(images, factor.astype(dtype), (-mean / std).astype(dtype))
-
-
-def _pair(what: str, value: Any, least: int) -> tuple[int, int]:
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2 or any(
-        isinstance(v, bool) or not hasattr(v, "__index__") or v < least for v in values
-    ):
-        raise ValueError(f"expected {what} to be a whole number from {least} up, or two, got {value!r}")
-    return int(values[0]), int(values[1])
 
 
 def _probability(name: str, p: float) -> float:
