@@ -48,8 +48,8 @@ class DataLoader:
 
     Attributes: `waited`, the seconds that batches were waited for, over all passes.
 
-    The thread pays where making a batch is work, as transforms are, not for plain arrays. A dataset that draws random numbers should
-    have a `Generator` of its own: the default one is also the training's.
+    The thread pays where making a batch is work, as transforms are, not for plain arrays. A dataset that
+    draws random numbers should have a `Generator` of its own: the default one is also the training's.
 
     An exception in the thread is raised where the batch is asked for, and the thread ends with the loop,
     however it is left.

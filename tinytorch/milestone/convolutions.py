@@ -29,9 +29,9 @@ def study_convolutions(
     layers = dense_equivalents(run)
     run.say("[bold]Weights, shared and not[/]  a dense layer between the same numbers would have")
     for layer in layers:
-        dense = layer["dense_weights"]
+        many = layer["dense_weights"]
         run.say(
-            f"  {layer['maps']:<22}{layer['weights']:>9,} weights  dense {dense:>13,}  {_bytes(4 * dense):>9}"
+            f"  {layer['maps']:<22}{layer['weights']:>9,} weights  dense {many:>13,}  {_bytes(4 * many):>9}"
         )
     dense = run.again(run.data, build=build_dense, lr=lr)
     size = sum(p.data.size for p in dense.model.parameters())
@@ -143,15 +143,9 @@ def draw_convolutions(run: Run) -> None:
     )
     if "translation" in run.notes:
         shifts, accuracies = run.notes["translation"]
-        viz.translation(
-            shifts, accuracies, run.picture("translation.png"), chance=0.1, title="The image, shifted"
-        )
+        chance, path = 1 / run.milestone.classes, run.picture("translation.png")
+        viz.translation(shifts, accuracies, path, chance=chance, title="The image, shifted")
 
 
 def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
-        size /= 1024
-    raise AssertionError
+    return f"{count / 2**20:,.1f} MiB" if count >= 2**20 else f"{count / 2**10:,.1f} KiB"
