@@ -50,7 +50,7 @@ def script_of(milestone: Milestone) -> Script:
     """What its script tells the frame about itself, with the model that is graded."""
     names = runpy.run_path(str(milestone.path))
     (found,) = (value for value in names.values() if isinstance(value, Script))
-    return found.with_model(milestone.model)
+    return found.choose(milestone.chosen)
 
 
 def model_of(milestone: Milestone) -> nn.Module:

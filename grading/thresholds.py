@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class Milestone:
     batch: int
     state_per_parameter: int
     measured: dict[str, Any]
-    model: str | None = None
+    chosen: dict[str, str] = field(default_factory=dict)
     reaches: str = "distinction"
     label_smoothing: float = 0.0
     loss_left: float = 0.8
@@ -48,7 +48,7 @@ class Milestone:
     @property
     def flags(self) -> tuple[str, ...]:
         """What its script has to be told."""
-        return () if self.model is None else ("--model", self.model)
+        return tuple(word for flag, name in self.chosen.items() for word in (f"--{flag}", name))
 
     @property
     def binary(self) -> bool:

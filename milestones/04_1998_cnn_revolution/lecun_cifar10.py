@@ -119,9 +119,11 @@ CIFAR10 = Milestone(
     encore=study,
     sizes=(8, 16, 32, 64),
     size_label="channels",
-    models={
-        "lenet": {},
-        "resnet": {"build": build_resnet, "train": train_shifted, "epochs": 5, "lr": 0.4, "demo_share": 0.2},
+    choices={
+        "model": {
+            "lenet": {},
+            "resnet": {"build": build_resnet, "train": train_shifted, "epochs": 5, "lr": 0.4, "demo_share": 0.2},
+        }
     },
 )
 

@@ -120,15 +120,15 @@ def test_help_names_every_flag_and_exit_code(mnist, capsys):
 def test_each_model_has_its_own_recipe_and_weights(milestones, capsys):
     cifar = milestones["lecun_cifar10"]
     usual, other = parse(cifar, []), parse(cifar, ["--model", "resnet"])
-    assert (usual.model, other.model) == ("lenet", "resnet")
+    assert (usual.chosen, other.chosen) == ({"model": "lenet"}, {"model": "resnet"})
     assert (usual.epochs, usual.lr) == (cifar.epochs, cifar.lr)
-    resnet = cifar.with_model("resnet")
+    resnet = cifar.choose({"model": "resnet"})
     assert (other.epochs, other.lr) == (resnet.epochs, resnet.lr) != (usual.epochs, usual.lr)
-    assert cifar.with_model("lenet").weights_file.name == "lecun_cifar10.safetensors"
+    assert cifar.choose({"model": "lenet"}).weights_file.name == "lecun_cifar10.safetensors"
     assert resnet.weights_file.name == "lecun_cifar10_resnet.safetensors"
     with pytest.raises(SystemExit):
         parse(cifar, ["--help"])
-    assert f"default {cifar.epochs} for lenet, {resnet.epochs} for resnet" in capsys.readouterr().out
+    assert f"default {cifar.epochs}, {resnet.epochs} for resnet" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         parse(cifar, ["--model", "vgg"])
     assert (
@@ -137,7 +137,7 @@ def test_each_model_has_its_own_recipe_and_weights(milestones, capsys):
 
 
 def test_a_milestone_of_one_model_has_no_such_flag(mnist, capsys):
-    assert parse(mnist, []).model is None
+    assert parse(mnist, []).chosen == {}
     with pytest.raises(SystemExit):
         parse(mnist, ["--model", "lenet"])
     assert "unrecognized arguments: --model lenet" in capsys.readouterr().err

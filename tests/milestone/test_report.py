@@ -39,7 +39,7 @@ def test_the_bar_knows_the_accuracy_of_every_epoch(told):
     with report.training(run):
         for number in range(1, 31):
             report.epoch(run, {"epoch": number, "loss": 0.5, "accuracy": number / 100, "seconds": 1e-4})
-            seen.append(report._progress.tasks[0].fields["accuracy"])
+            seen.append(report._progress.tasks[0].fields["value"])
     assert seen == [f"{number:.2f} %" for number in range(1, 31)]
 
 

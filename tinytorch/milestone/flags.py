@@ -22,12 +22,13 @@ EXIT_CODES = """exit codes:
 class Settings:
     """What the flags, and the milestone's defaults, come to.
 
-    mode: "train", "demo", "pretrained" or "test-only". model: one of the milestone's, None where it has one.
+    mode: "train", "demo", "pretrained" or "test-only". chosen: for each of the milestone's choices, the flag's
+    name and what it chose. options: the milestone's own flags that were given, with their texts.
     ignored: flags that were given and mean nothing in this mode.
     """
 
     mode: str
-    model: str | None
+    chosen: dict[str, str]
     epochs: int
     batch_size: int
     lr: float
@@ -40,6 +41,7 @@ class Settings:
     profile: bool
     json: bool
     save_weights: bool
+    options: dict[str, str]
     ignored: tuple[str, ...] = ()
 
     @property
@@ -53,7 +55,7 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     parser = argparse.ArgumentParser(
         prog=f"{milestone.script}.py",
         description=f"{milestone.title} ({milestone.year}). Trains on {milestone.dataset}, "
-        f"passes at {milestone.threshold:.0%}.",
+        f"passes at {milestone.metric.mark_text(milestone.threshold).replace('%', '%%')}.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -71,13 +73,8 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
         "--use-pretrained", action="store_true", help="evaluate the weights that ship, train none"
     )
     recipe = parser.add_argument_group("the recipe")
-    if milestone.models:
-        recipe.add_argument(
-            "--model",
-            choices=milestone.models,
-            default=next(iter(milestone.models)),
-            help="default %(default)s",
-        )
+    for flag, named in milestone.choices.items():
+        recipe.add_argument(f"--{flag}", choices=named, default=next(iter(named)), help="default %(default)s")
     for flag, kind, letter, what in (
         ("--epochs", _whole(1), "N", ""),
         ("--batch-size", _whole(1), "N", ""),
@@ -91,6 +88,8 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     recipe.add_argument(
         "--threads", type=_whole(1), metavar="N", help="the result is the same for any number"
     )
+    for flag, meaning in milestone.options.items():
+        recipe.add_argument(f"--{flag}", metavar="TEXT", help=meaning)
     places = parser.add_argument_group("where things are")
     places.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="default: TINYTORCH_DATA_DIR, else the user's cache"
@@ -117,12 +116,13 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     if given.save_weights and not trains:
         parser.error(f"argument --save-weights: expected a run that trains, got --{_flag(mode)}")
     meaningless = _meaningless(milestone, mode, given)
-    model = getattr(given, "model", None)
-    milestone = milestone.with_model(model)
+    chosen = {flag: getattr(given, flag) for flag in milestone.choices}
+    texts = {flag: getattr(given, flag) for flag in milestone.options}
+    milestone = milestone.choose(chosen)
     ignored = tuple(f"--{_flag(name)}" for name in meaningless if getattr(given, name) not in (None, False))
     return Settings(
         mode=mode,
-        model=model,
+        chosen=chosen,
         epochs=given.epochs or (milestone.demo_epochs if mode == "demo" else milestone.epochs)
         if trains
         else 0,
@@ -137,16 +137,18 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
         profile=given.profile,
         json=given.json,
         save_weights=given.save_weights,
+        options={flag: text for flag, text in texts.items() if text is not None},
         ignored=ignored,
     )
 
 
 def _default(milestone: Milestone, name: str) -> str:
-    """What a setting is where no flag says otherwise, for each model where they differ."""
-    usual = {model: getattr(milestone.with_model(model), name) for model in milestone.models or (None,)}
-    if len(set(usual.values())) == 1:
-        return f"{next(iter(usual.values())):g}"
-    return ", ".join(f"{value:g} for {model}" for model, value in usual.items())
+    """What a setting is where no flag says otherwise, and where a choice changes it."""
+    usual = getattr(milestone, name)
+    told = [f"{usual:g}"]
+    for named in milestone.choices.values():
+        told += [f"{over[name]:g} for {choice}" for choice, over in named.items() if over.get(name, usual) != usual]
+    return ", ".join(told)
 
 
 def _meaningless(milestone: Milestone, mode: str, given: argparse.Namespace) -> list[str]:

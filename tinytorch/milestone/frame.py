@@ -30,7 +30,7 @@ MET, MISSED, USAGE, NO_DATA = 0, 1, 2, 3
 def main(milestone: Milestone, arguments: Sequence[str] | None = None) -> int:
     """Run a milestone script. Returns its exit code; bad flags end with SystemExit(2)."""
     settings = flags.parse(milestone, arguments)
-    milestone = milestone.with_model(settings.model)
+    milestone = milestone.choose(settings.chosen)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no ✓ shows a question mark
     try:
@@ -96,7 +96,7 @@ class _Session:
             self._new_run(data).rehearse(studies.STEPS)
         run = self._new_run(data)
         run.watcher = report
-        costs = profile(run.model, tt.tensor(data.test[0][:1].astype(np.float32)))
+        costs = profile(run.model, tt.tensor(studies.as_input(data.test[0][:1])))
         report.architecture(costs)
         before = run.evaluate(data.test)
         warmup, compiled = time.perf_counter() - began, compile_seconds() - compiled
@@ -116,19 +116,21 @@ class _Session:
         report.measurements(result, data, training_flops, (warmup, compiled), process_peak())
         self.details.update(
             before=before,
-            mark=milestone.mark(result.value or 0.0),
+            mark=milestone.metric.best(result.value, milestone.marks),
             flops_training=training_flops,
             warmup_seconds=warmup,
             process_peak_bytes=process_peak(),
             layers=[asdict(layer) for layer in costs.layers],
             mode=settings.mode,
-            model=settings.model,
+            **settings.chosen,
         )
         self._extras(run)
         report.insight()
         result = self._write(run, result)
         if settings.json:
             print(result.to_json())
+        elif milestone.talk is not None and sys.stdin.isatty() and report.console.is_terminal:
+            milestone.talk(run)
         return MET if result.passed else MISSED
 
     def _new_run(self, data: Data) -> Run:
@@ -141,6 +143,7 @@ class _Session:
             lr=s.lr,
             seed=s.seed,
             folder=self.folder,
+            options=s.options,
         )
 
     def _picture(self, run: Run) -> list[str]:
@@ -156,7 +159,7 @@ class _Session:
             self.settings,
             costs,
             value=value,
-            passed=value >= self.milestone.threshold,
+            passed=self.milestone.metric.reaches(value, self.milestone.threshold),
             peak_mib=peak,
             train_seconds=run.train_seconds,
             eval_seconds=seconds,
@@ -199,7 +202,7 @@ class _Session:
         note = ""
         if settings.save_weights:
             told = weights.save(
-                run, milestone.weights_file, result.value or 0.0, _command(milestone, *_recipe(settings))
+                run, milestone.weights_file, result.value, _command(milestone, *_recipe(settings))
             )
             note = f"\nweights saved to {milestone.weights_file} ({told})"
         if settings.trains:
@@ -219,10 +222,7 @@ def _test_only(milestone: Milestone, settings: flags.Settings, report: Report) -
     tt.manual_seed(settings.seed)
     model = milestone.build()
     count = 2 * milestone.classes
-    inputs = studies.example(milestone, count)
-    labels = np.arange(count) % milestone.classes
-    if milestone.classes == 2:
-        labels = labels.astype(np.float32)[:, None]
+    inputs, labels = studies.example(milestone, count)
     costs = profile(model, tt.tensor(inputs[:1]))
     report.architecture(costs)
     loss = milestone.loss(model(tt.tensor(inputs)), tt.tensor(labels))
@@ -248,7 +248,7 @@ def _result(milestone: Milestone, settings: flags.Settings, costs: ModelProfile,
             "milestone": milestone.folder,
             "script": milestone.script,
             "dataset": milestone.dataset,
-            "metric": milestone.metric,
+            "metric": milestone.metric.name,
             "threshold": milestone.threshold,
             "params": costs.params,
             "flops_forward": costs.flops,
@@ -270,7 +270,7 @@ def _command(milestone: Milestone, *flags: str) -> str:
 
 
 def _choice(settings: flags.Settings) -> list[str]:
-    return [] if settings.model is None else ["--model", settings.model]
+    return [word for flag, name in settings.chosen.items() for word in (f"--{flag}", name)]
 
 
 def _recipe(settings: flags.Settings) -> list[str]:

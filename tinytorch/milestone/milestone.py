@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinytorch.datasets import DatasetManager
+from tinytorch.milestone.metric import ACCURACY, Metric
 from tinytorch.nn import Module
 
 if TYPE_CHECKING:
@@ -24,12 +25,13 @@ class Data:
     """What is learned from, and what is asked afterwards. Nothing of `test` is trained on.
 
     train, test: inputs and labels as arrays, in the dtype in which they are stored.
-    names: of the classes.
+    names: of the classes. extra: what else the script wants to have at hand, by name.
     """
 
     train: Examples
     test: Examples
     names: Sequence[str] = ("0", "1")
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,15 @@ class Milestone:
     `history` and `insight` (paragraphs for the terminal).
 
     Task: `dataset` (its name), `input_shape` and `classes` (2 means one number, the probability of class 1),
-    `marks` (accuracies from 0 to 1 by name; "pass" decides the exit code).
+    `metric`, `marks` (its values by name; "pass" decides the exit code), `examples` (what they are called).
 
     Recipe: `epochs`, `batch_size` and `lr` where no flag says otherwise, and for `--demo-mode` `demo_epochs`
     and `demo_share`, the part of the training data that it takes.
 
-    Models: where `--model` chooses one of several, `models` says by name what each does differently (`build`,
-    `epochs`, `lr` and so on, as they are named here); the first is what the milestone itself describes.
+    Choices: where a flag, such as `--model`, chooses one of several, `choices` has for the flag's name what
+    each does differently (`build`, `epochs`, `lr` and so on, as they are named here); the first of them is
+    what the milestone itself describes. `options` are flags that take a text, with what they mean; the script
+    finds them in `run.options`.
 
     Functions, all of them defined in the script:
 
@@ -56,10 +60,13 @@ class Milestone:
     * `loss(output, labels)` is the loss of a batch.
     * `train(model, data, run)` trains, with its loop in plain sight.
     * `predict(model, inputs)` gives an array of probabilities: (n, 1) for class 1, or (n, classes).
+    * `evaluate(model, inputs, labels)` gives the metric where it is not the accuracy of `predict`.
+    * `example(count)` makes up inputs and labels where a ramp from 0 to 1 will not do.
     * `draw(run)` saves pictures, and is called only where matplotlib is installed.
     * `show(run)` gives lines of text that picture the model's answers in the terminal; with `show_before`,
-      before training too.
+      before training too, and after each epoch that is in `show_at`.
     * `encore(run)` runs after the result is known and returns facts for details.json.
+    * `talk(run)` comes last, and only where a person sits at the terminal.
     * `resize(data, size)` makes data for a model of another size in the scaling study.
     """
 
@@ -84,15 +91,21 @@ class Milestone:
     draw: Callable[[Run], None] | None = None
     show: Callable[[Run], list[str]] | None = None
     show_before: bool = False
+    show_at: tuple[int, ...] = ()
     encore: Callable[[Run], dict[str, Any]] | None = None
+    talk: Callable[[Run], None] | None = None
+    evaluate: Callable[[Module, np.ndarray, np.ndarray], float] | None = None
+    example: Callable[[int], Examples] | None = None
     resize: Callable[[Data, int], Data] | None = None
     sizes: tuple[int, ...] = (64, 128, 256, 512)
     size_label: str = "hidden units"
     scaling_epochs: int = 1
     demo_share: float = 1.0
-    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    model: str | None = None
-    metric: str = field(default="accuracy", init=False)
+    choices: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    metric: Metric = ACCURACY
+    examples: str = ""
 
     @property
     def folder(self) -> str:
@@ -109,28 +122,25 @@ class Milestone:
         """The project's folder: the one that holds `milestones`."""
         return Path(self.file).resolve().parents[2]
 
-    @property
-    def examples(self) -> str:
-        """What its examples are called."""
-        return "images" if len(self.input_shape) > 1 else "points"
+    def __post_init__(self) -> None:
+        if not self.examples:
+            object.__setattr__(self, "examples", "images" if len(self.input_shape) > 1 else "points")
 
     @property
     def threshold(self) -> float:
-        """The accuracy from which on the milestone is met."""
+        """The value of the metric from which on the milestone is met."""
         return self.marks["pass"]
 
     @property
     def weights_file(self) -> Path:
         """Where its pre-trained weights are."""
-        usual = self.model is None or self.model == next(iter(self.models))
-        name = self.script if usual else f"{self.script}_{self.model}"
+        unusual = [name for flag, name in self.chosen.items() if name != next(iter(self.choices[flag]))]
+        name = "_".join([self.script, *unusual])
         return self.root / "milestones" / "weights" / f"{name}.safetensors"
 
-    def with_model(self, name: str | None) -> Milestone:
-        """The same milestone with another of its models."""
-        return self if name is None else replace(self, model=name, **self.models[name])
-
-    def mark(self, accuracy: float) -> str | None:
-        """The name of the highest mark that `accuracy` reaches."""
-        reached = [name for name, least in self.marks.items() if accuracy >= least]
-        return max(reached, key=lambda name: self.marks[name]) if reached else None
+    def choose(self, chosen: Mapping[str, str]) -> Milestone:
+        """The same milestone with what each flag chooses."""
+        found = self
+        for flag, name in chosen.items():
+            found = replace(found, chosen={**found.chosen, flag: name}, **self.choices[flag][name])
+        return found

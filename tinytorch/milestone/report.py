@@ -88,9 +88,9 @@ class Report(Watcher):
         table.add_row("[bold]in all[/]", "", *(f"[bold]{_count(n)}[/]" for n in sums))
         self.console.print(table)
 
-    def before(self, accuracy: float, picture: Sequence[str]) -> None:
+    def before(self, value: float, picture: Sequence[str]) -> None:
         """What the model can do before it has learned anything."""
-        self.console.print(f"[bold]Before training[/]  {_percent(accuracy)} of the test data right")
+        self.console.print(f"[bold]Before training[/]  {self.milestone.metric.told(value)}")
         self._lines(picture)
 
     # --- while training ---------------------------------------------------------------------------------
@@ -110,13 +110,13 @@ class Report(Watcher):
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("loss {task.fields[loss]}"),
             TextColumn("{task.fields[rate]}"),
-            TextColumn("test [green]{task.fields[accuracy]}[/]"),
+            TextColumn("test [green]{task.fields[value]}[/]"),
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self.console, auto_refresh=False) as self._progress:
             self._task = self._progress.add_task(
                 "", total=run.epochs * run.steps_per_epoch, epoch=f"0/{run.epochs}", loss="–", rate="–",
-                accuracy="–",
+                value="–",
             )  # fmt: skip
             try:
                 yield
@@ -136,10 +136,10 @@ class Report(Watcher):
 
     def epoch(self, run: Run, entry: dict[str, Any]) -> None:
         """An epoch is over."""
-        number = entry["epoch"]
+        number, value = entry["epoch"], self.milestone.metric.text(entry[self.milestone.metric.name])
         line = (
             f"  epoch {number:>{len(str(run.epochs))}}/{run.epochs}  loss {entry['loss']:.4f}  "
-            f"test {_percent(entry['accuracy'])}  {_seconds(entry['seconds'])}, "
+            f"test {value}  {_seconds(entry['seconds'])}, "
             f"{self._rate(len(run.data.train[0]), entry['seconds'])}"
         )
         if self._progress is not None:
@@ -147,12 +147,14 @@ class Report(Watcher):
                 completed=number * run.steps_per_epoch,
                 epoch=f"{number}/{run.epochs}",
                 loss=f"{entry['loss']:.4f}",
-                accuracy=_percent(entry["accuracy"]),
+                value=value,
             )
             if run.epochs <= FEW_EPOCHS:
                 self.console.print(line)
         elif number == run.epochs or number == 1 or number % -(-run.epochs // PLAIN_LINES) == 0:
             self.console.print(line)
+        if number in self.milestone.show_at and number < run.epochs and self.milestone.show is not None:
+            self._lines(self.milestone.show(run))
 
     def _rate(self, examples: int, seconds: float) -> str:
         return f"{examples / max(seconds, 1e-9):,.0f} {self.milestone.examples}/s"
@@ -172,7 +174,8 @@ class Report(Watcher):
 
     def pretrained(self, path: Path, metadata: dict[str, Any]) -> None:
         """Where the weights come from."""
-        told = f"{path.name}, {_percent(metadata['accuracy'])} when it was made by"
+        metric = self.milestone.metric
+        told = f"{path.name}, {metric.text(metadata[metric.name])} when it was made by"
         self.console.print(f"[bold]Pre-trained weights[/]  {told}")
         self._unwrapped(f"  {metadata['command']}")
 
@@ -180,12 +183,15 @@ class Report(Watcher):
         """What it can do now, and which marks that reaches."""
         assert result.value is not None
         name = "After training" if result.epochs else "With them"
-        reached = f"{_percent(result.value)} of the test data right, {_percent(before)} before"
+        metric = self.milestone.metric
+        reached = f"{metric.told(result.value)}, {metric.text(before)} before"
         self.console.print(f"\n[bold]{name}[/]  {reached}")
         self._lines(picture)
         marks = [
-            f"[green]✓ {name} {least:.0%}[/]" if result.value >= least else f"[red]✗ {name} {least:.0%}[/]"
-            for name, least in self.milestone.marks.items()
+            f"[green]✓ {name} {metric.mark_text(mark)}[/]"
+            if metric.reaches(result.value, mark)
+            else f"[red]✗ {name} {metric.mark_text(mark)}[/]"
+            for name, mark in self.milestone.marks.items()
         ]
         self.console.print("  " + "   ".join(marks) + "\n")
         if any(entry["loss"] != entry["loss"] for entry in run.history):
@@ -249,7 +255,7 @@ class Report(Watcher):
             "FLOPs",
             "s/epoch",
             "peak MiB",
-            "accuracy",
+            m.metric.name,
         ):
             table.add_column(heading, justify="right")
         for row in rows:
@@ -259,7 +265,7 @@ class Report(Watcher):
                 f"{row['flops_forward']:,}",
                 f"{row['seconds_per_epoch']:.4f}",
                 f"{row['peak_mib']:.2f}",
-                _percent(row["accuracy"]),
+                m.metric.text(row[m.metric.name]),
             )
         self.console.print(table)
 
@@ -318,10 +324,6 @@ class Report(Watcher):
 
     def _unwrapped(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, markup=False)
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
 
 
 def _seconds(value: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class Run:
 
     epochs, batch_size, lr, seed: the recipe. model, data: of this run. history: a dict for each epoch.
     train_seconds: without compiling and evaluating. asides: other runs, by name, for a script to keep.
-    notes: what an encore found, for the pictures.
+    notes: what an encore found, for the pictures. options: the milestone's own flags that were given.
     """
 
     def __init__(
@@ -90,10 +90,11 @@ class Run:
         folder: Path | None = None,
         watcher: Watcher | None = None,
         size: int | None = None,
+        options: Mapping[str, str] | None = None,
     ):
         self.milestone, self.data = milestone, data
         self.epochs, self.batch_size, self.lr, self.seed = epochs, batch_size, lr, seed
-        self.folder = folder
+        self.folder, self.options = folder, options or {}
         self.watcher = watcher or Watcher()
         self.history: list[dict[str, Any]] = []
         self.snapshots: dict[int, dict[str, np.ndarray]] = {}
@@ -157,7 +158,8 @@ class Run:
         if epoch.number == 1:
             warn_untrained(without_gradient(self.model), stacklevel=4)
         reached = self.evaluate(self.data.test)
-        entry = {"epoch": epoch.number, "loss": epoch.loss, "accuracy": reached, "seconds": seconds}
+        metric = self.milestone.metric.name
+        entry = {"epoch": epoch.number, "loss": epoch.loss, metric: reached, "seconds": seconds}
         self.history.append(entry)
         self._keep(epoch.number)
         self.watcher.epoch(self, entry)
@@ -176,9 +178,15 @@ class Run:
         return np.concatenate(answers)
 
     def evaluate(self, examples: Examples) -> float:
-        """The share of `examples` that is answered correctly, from 0 to 1."""
+        """The milestone's metric; without one of its own, the share of `examples` that is answered right."""
         inputs, labels = examples
-        return accuracy(self.predict(inputs), labels)
+        if self.milestone.evaluate is None:
+            return accuracy(self.predict(inputs), labels)
+        self.model.eval()
+        with no_grad():
+            value = self.milestone.evaluate(self.model, inputs, labels)
+        self.model.train()
+        return value
 
     # --- for the report ---------------------------------------------------------------------------------
 
@@ -253,5 +261,6 @@ class Run:
             lr=lr or self.lr,
             seed=self.seed,
             size=size,
+            options=self.options,
         )
         return aside.train()

@@ -9,7 +9,7 @@ import numpy as np
 
 import tinytorch as tt
 from tinytorch.data import DataLoader
-from tinytorch.milestone.milestone import Data, Milestone
+from tinytorch.milestone.milestone import Data, Examples, Milestone
 from tinytorch.milestone.run import Epoch, Run, Watcher
 from tinytorch.systems import OpTotal, count_ops, latency, peak_memory, profile
 
@@ -17,10 +17,19 @@ STEPS = 3  # training steps that get kernels ready, and those that memory is mea
 PROFILED = 20  # training steps whose operations `--profile` counts
 
 
-def example(milestone: Milestone, count: int = 1) -> np.ndarray:
-    """Made-up inputs of the right shape, for what does not depend on their values: a ramp from 0 to 1."""
+def example(milestone: Milestone, count: int) -> Examples:
+    """Made-up inputs and labels of the right shapes, for what does not depend on their values."""
+    if milestone.example is not None:
+        return milestone.example(count)
     size = count * int(np.prod(milestone.input_shape))
-    return np.linspace(0, 1, size, dtype=np.float32).reshape(count, *milestone.input_shape)
+    inputs = np.linspace(0, 1, size, dtype=np.float32).reshape(count, *milestone.input_shape)
+    labels = np.arange(count) % milestone.classes
+    return inputs, labels.astype(np.float32)[:, None] if milestone.classes == 2 else labels
+
+
+def as_input(stored: np.ndarray) -> np.ndarray:
+    """What a model takes in the place of what is stored: bytes of images as numbers, tokens as they are."""
+    return stored if stored.dtype == np.int64 else stored.astype(np.float32)
 
 
 def rehearsal(run: Run, *, steps: int = STEPS, size: int | None = None, data: Data | None = None) -> Run:
@@ -58,7 +67,7 @@ def scaling(run: Run) -> list[dict[str, Any]]:
         data = milestone.resize(run.data, size) if milestone.resize else run.data
         peak = training_peak(run, size=size, data=data)
         trained = run.again(data, size=size, epochs=milestone.scaling_epochs)
-        costs = profile(trained.model, tt.tensor(data.train[0][:1].astype(np.float32)))
+        costs = profile(trained.model, tt.tensor(as_input(data.train[0][:1])))
         rows.append(
             {
                 "size": size,
@@ -66,7 +75,7 @@ def scaling(run: Run) -> list[dict[str, Any]]:
                 "flops_forward": costs.flops,
                 "seconds_per_epoch": trained.train_seconds / milestone.scaling_epochs,
                 "peak_mib": peak,
-                "accuracy": trained.evaluate(data.test),
+                milestone.metric.name: trained.evaluate(data.test),
             }
         )
     return rows

@@ -13,35 +13,36 @@ from tinytorch.nn import Module
 if TYPE_CHECKING:
     from tinytorch.milestone.run import Run
 
-TOLERANCE = 0.0005  # how much accuracy float16 may cost before float32 is kept
+TOLERANCE = 0.0005  # by how much float16 may change the metric before float32 is kept
 
 
 class WeightsUnavailable(Exception):
     """The pre-trained weights are not there, or are not of this model."""
 
 
-def save(run: Run, path: Path, accuracy: float, command: str) -> str:
-    """Save the weights of `run.model`, in float16 where that costs no more than `TOLERANCE`.
+def save(run: Run, path: Path, value: float, command: str) -> str:
+    """Save the weights of `run.model`, in float16 where that costs no more than `TOLERANCE` of the metric.
 
-    The accuracy that is recorded was measured with the numbers as they are stored. Returns what to tell the
+    The value that is recorded was measured with the numbers as they are stored. Returns what to tell the
     user.
     """
+    metric = run.milestone.metric
     exact = {name: tensor.data.copy() for name, tensor in run.model.state_dict().items()}
-    with np.errstate(over="ignore"):  # infinity shows in the accuracy
+    with np.errstate(over="ignore"):  # infinity shows in the metric
         half = {name: array.astype(np.float16) for name, array in exact.items()}
     run.model.load_state_dict({name: array.astype(np.float32) for name, array in half.items()})
     stored, dtype, reached = half, "float16", run.evaluate(run.data.test)
     run.model.load_state_dict(exact)
-    if reached < accuracy - TOLERANCE:
-        stored, dtype, reached = exact, "float32", accuracy
+    if not metric.reaches(reached, value + TOLERANCE if metric.falls else value - TOLERANCE):
+        stored, dtype, reached = exact, "float32", value
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"command": command, "seed": run.seed, "accuracy": round(reached, 4), "dtype": dtype}
+    facts = {"command": command, "seed": run.seed, metric.name: round(reached, 4), "dtype": dtype}
     tt.save({"weights": stored, **facts}, path)
-    return f"{dtype}, {path.stat().st_size:,} bytes, accuracy {reached:.4f} as stored"
+    return f"{dtype}, {path.stat().st_size:,} bytes, {metric.name} {reached:.4f} as stored"
 
 
 def load(model: Module, path: Path, regenerate: str) -> dict[str, Any]:
-    """Load the weights at `path` into `model`; returns the command, seed and accuracy that are recorded with
+    """Load the weights at `path` into `model`; returns the command, seed and metric that are recorded with
     them.
 
     Raises:
