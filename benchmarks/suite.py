@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import (
+    bpe,
     cifar_accuracy,
     cifar_epoch,
     cnn,
@@ -12,6 +13,7 @@ from benchmarks import (
     mlp,
     mnist_epoch,
     perceptron,
+    recurrent,
     resnet,
     startup,
     xor,
@@ -22,7 +24,7 @@ WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for module in (
         gemm, perceptron, xor, mlp, mnist_epoch, conv, image_layers, cnn, resnet, cifar_epoch, cifar_accuracy,
-        startup,
+        bpe, recurrent, startup,
     )
     for workload in module.WORKLOADS
 }  # fmt: skip

@@ -16,6 +16,7 @@ FRAMEWORKS = {  # variant -> the package it needs
     "torch-fused": "torch",
     "torch-compile": "torch",
     "jax-jit": "jax",
+    "tokenizers": "tokenizers",
 }
 
 

@@ -76,6 +76,8 @@ def test_flops_of_a_convolution():
         "cifar epoch b128 augmented",
         "cifar seconds to 65 %",
         "cifar seconds to 80 %",
+        "bpe train 1 MB 1000 merges",
+        "bpe encode 1 MB",
     ],
 )
 def test_the_workloads_others_rely_on_are_there(name: str) -> None:

@@ -22,6 +22,9 @@ Sample = TypeVar("Sample", covariant=True)
 class Dataset(Generic[Sample]):
     """Samples by number. A subclass defines `__len__` and `__getitem__(index)`.
 
+    One that can do better than to be asked sample by sample defines `gather(indices)` beside them, from an
+    int64 array of indices from 0 up to the length to a batch: a list of tensors.
+
     >>> class Squares(Dataset):
     ...     def __len__(self):
     ...         return 10
@@ -166,14 +169,15 @@ def checked_indices(name: str, indices: Array, length: int) -> Array:
 
 
 def gatherer(dataset: Any) -> Callable[[Array], list[Tensor]] | None:
-    """A function from indices to a collated batch, for datasets of tensors and subsets of them.
+    """A function from indices to a collated batch, for datasets that have a `gather` and subsets of them.
 
-    None for others, and for subclasses with a `__getitem__` of their own, which must not be passed over.
+    None for others, and for subclasses with a `__getitem__` of their own, which must not be passed over:
+    `gather` counts only where it stands beside the `__getitem__` that is used.
     """
-    item = getattr(type(dataset), "__getitem__", None)
-    if item is TensorDataset.__getitem__:
-        return dataset.gather
-    if item is Subset.__getitem__:
+    owner = next((vars(c) for c in type(dataset).__mro__ if "__getitem__" in vars(c)), {})
+    if "gather" in owner and isinstance(dataset, Dataset):
+        return dataset.gather  # pyright: ignore[reportAttributeAccessIssue]
+    if owner.get("__getitem__") is Subset.__getitem__:
         inner, chosen = gatherer(dataset.dataset), dataset._array
         if inner is not None:
             return lambda indices: inner(chosen[indices])

@@ -27,8 +27,9 @@ class DataLoader:
     """Iterate over `dataset` in batches; each pass begins anew.
 
     A batch of a `TensorDataset`, or of a `Subset` of one, is one gather for each tensor (a copy, so that it
-    may be changed), of the dataset's dtype: uint8 images stay uint8. Other datasets are read sample by
-    sample, or with `dataset.__getitems__(indices)` if there is one, and collated.
+    may be changed), of the dataset's dtype: uint8 images stay uint8. A `Dataset` with a `gather` is asked for
+    its batches. Others are read sample by sample, or with `dataset.__getitems__(indices)` if there is one,
+    and collated.
 
     dataset: anything with `len()` and `dataset[index]`.
     batch_size: samples a batch; None gives single samples, as they are.

@@ -1,19 +1,24 @@
-"""Pictures: learning curves, decision boundaries, hidden spaces, confusion matrices, worst mistakes, filters
-and feature maps.
+"""Pictures: learning curves, decision boundaries, hidden spaces, confusion matrices, worst mistakes, filters,
+feature maps, attention maps, and what language models learn and cost.
 
 Every function draws on a matplotlib figure, saves it where a path is given, and returns it. `available()`
-says whether matplotlib is installed; `plane_map`, `grey_images` and `colour_images` draw with characters and
-need nothing.
+says whether matplotlib is installed; `plane_map`, `grey_images`, `colour_images` and `attention_in_terminal`
+draw with characters and need nothing.
 """
 
+from tinytorch.viz.attention import attention_maps
 from tinytorch.viz.classes import confusion_matrix, mistakes, worst_mistakes
 from tinytorch.viz.curves import learning_curves, scaling, translation
 from tinytorch.viz.images import feature_maps, filters
+from tinytorch.viz.language import attention_cost, generation_speed, language_curve
 from tinytorch.viz.plane import boundary_over_time, decision_boundary, hidden_space
 from tinytorch.viz.style import available
-from tinytorch.viz.terminal import colour_images, grey_images, plane_map
+from tinytorch.viz.terminal import attention_in_terminal, colour_images, grey_images, plane_map
 
 __all__ = [
+    "attention_cost",
+    "attention_in_terminal",
+    "attention_maps",
     "available",
     "boundary_over_time",
     "colour_images",
@@ -21,8 +26,10 @@ __all__ = [
     "decision_boundary",
     "feature_maps",
     "filters",
+    "generation_speed",
     "grey_images",
     "hidden_space",
+    "language_curve",
     "learning_curves",
     "mistakes",
     "plane_map",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tinytorch.viz import style
@@ -19,14 +20,20 @@ def learning_curves(
     *,
     marks: Mapping[str, float] | None = None,
     title: str = "",
+    metric: str = "accuracy",
+    metric_label: str = "accuracy on the test data",
+    percent: bool = True,
 ) -> Any:
-    """Loss on the left, accuracy on the right, over epochs.
+    """Loss on the left, accuracy or another metric on the right, over epochs.
 
     Args:
-        history: one mapping for each epoch with `epoch`, `loss` and `accuracy` (0 to 1); None leaves a gap.
+        history: one mapping for each epoch with `epoch`, `loss` and the metric; None leaves a gap.
         path: where to save the PNG.
-        marks: accuracies to draw as lines, by name.
+        marks: values of the metric to draw as lines, by name.
         title: heading of the figure.
+        metric: its key in the history.
+        metric_label: what it is, for the heading of its panel.
+        percent: it is a share, 0 to 1; otherwise it is shown as it is, and has no upper end.
 
     Returns the matplotlib figure.
     """
@@ -34,31 +41,30 @@ def learning_curves(
         raise ValueError("learning_curves: expected at least one epoch in the history, got none")
     epochs = [entry["epoch"] for entry in history]
     losses = [_or_nan(entry.get("loss")) for entry in history]
-    accuracies = [100 * _or_nan(entry.get("accuracy")) for entry in history]
+    scale = 100 if percent else 1
+    values = [scale * _or_nan(entry.get(metric)) for entry in history]
     shape = {"marker": "o", "markersize": 4} if len(epochs) <= 40 else {}
     drawing = style.figure(8.6, 3.3)
     left, right = drawing.subplots(1, 2)
     style.clean(left, "loss on the training data", "epoch")
     left.plot(epochs, losses, color=style.BLUE, lw=1.8, **shape)
     left.set_ylim(0.0, 1.06 * max((loss for loss in losses if math.isfinite(loss)), default=0.0) or 1.0)
-    last = f": {accuracies[-1]:.2f} % at the end" if accuracies[-1] == accuracies[-1] else ", %"
-    style.clean(right, f"accuracy on the test data{last}", "epoch")
-    right.plot(epochs, accuracies, color=style.ORANGE, lw=1.8, **shape)
-    known = [a for a in accuracies if a == a]
-    lowest = min([*known, *(100 * m for m in (marks or {}).values())], default=0.0)
-    top = 100.0 + 0.04 * (100 - lowest + 1)
-    bottom = max(0.0, lowest - 0.06 * (100 - lowest) - 0.5)
+    unit, end = (", %", f"{values[-1]:.2f} %") if percent else ("", f"{values[-1]:.4f}")
+    last = f": {end} at the end" if math.isfinite(values[-1]) else unit
+    style.clean(right, f"{metric_label}{last}", "epoch")
+    right.plot(epochs, values, color=style.ORANGE, lw=1.8, **shape)
+    lines = sorted((scale * mark, name) for name, mark in (marks or {}).items())
+    bottom, top = _span([*filter(math.isfinite, values), *(mark for mark, _ in lines)], percent)
     right.set_ylim(bottom, top)
-    lines = sorted((100 * mark, name) for name, mark in (marks or {}).items())
-    places = _apart([mark for mark, _ in lines], LABEL_HEIGHT * (top - bottom), top)
+    places = apart([mark for mark, _ in lines], LABEL_HEIGHT * (top - bottom), top)
     for (mark, name), place in zip(lines, places, strict=True):
         right.axhline(mark, color=style.FAINT, lw=0.9, ls=(0, (4, 3)), zorder=0)
-        _beside(right, f"{name} {mark:g}", place, style.FAINT, 7.5)
+        beside(right, f"{name} {mark:g}", place, style.FAINT, 7.5)
     for axes in (left, right):
         axes.grid(axis="y", color=style.GRID, lw=0.8)
         axes.set_axisbelow(True)
         axes.locator_params(axis="x", integer=True)
-    return _framed(drawing, title, path, bottom=0.17, right=0.895 if marks else 0.975)
+    return framed(drawing, title, path, bottom=0.17, right=0.88 if marks else 0.975)
 
 
 def scaling(
@@ -67,17 +73,21 @@ def scaling(
     *,
     label: str = "hidden units",
     title: str = "",
+    metric: str = "accuracy",
+    metric_label: str = "accuracy on the test data",
+    percent: bool = True,
 ) -> Any:
-    """What growing a model costs and brings: seconds an epoch, parameters, and accuracy after the same
-    epochs.
+    """What growing a model costs and brings: seconds an epoch, parameters, and accuracy or another metric
+    after the same epochs.
 
     Costs are bars, from zero; accuracies, which are close together, are points on an axis of their own.
 
     Args:
-        rows: mappings with `size`, `params`, `seconds_per_epoch` and `accuracy`.
+        rows: mappings with `size`, `params`, `seconds_per_epoch` and the metric.
         path: where to save the PNG.
         label: what `size` counts.
         title: heading of the figure.
+        metric, metric_label, percent: as in `learning_curves`.
     """
     sizes = [str(row["size"]) for row in rows]
     drawing = style.figure(9.6, 3.1)
@@ -93,27 +103,28 @@ def scaling(
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_ylim(0, 1.14 * max(values))
-    style.clean(right, "accuracy on the test data, %", label)
-    accuracies = [100 * row["accuracy"] for row in rows]
-    right.plot(sizes, accuracies, "o", color=style.ORANGE, markersize=7)
-    for size, accuracy in zip(sizes, accuracies, strict=True):
+    style.clean(right, f"{metric_label}, %" if percent else metric_label, label)
+    values = [row[metric] * (100 if percent else 1) for row in rows]
+    right.plot(sizes, values, "o", color=style.ORANGE, markersize=7)
+    for size, value in zip(sizes, values, strict=True):
         right.annotate(
-            f"{accuracy:.2f}",
-            (size, accuracy),
+            f"{value:.2f}",
+            (size, value),
             xytext=(0, 6),
             textcoords="offset points",
             ha="center",
             fontsize=8,
             color=style.INK,
         )
-    margin = 0.25 * max(max(accuracies) - min(accuracies), 2.0)
-    bottom, top = min(accuracies) - margin, max(accuracies) + margin
+    margin = 0.25 * max(max(values) - min(values), 2.0 if percent else 0.02 * max(values))
+    bottom, top = min(values) - margin, max(values) + margin
     right.set_ylim(bottom, top)
-    right.set_yticks([tick for tick in right.get_yticks() if bottom <= tick <= min(top, 100.0)])
+    highest = min(top, 100.0) if percent else top
+    right.set_yticks([tick for tick in right.get_yticks() if bottom <= tick <= highest])
     right.set_xlim(-0.6, len(sizes) - 0.4)
     right.grid(axis="y", color=style.GRID, lw=0.8)
     right.set_axisbelow(True)
-    return _framed(drawing, title, path, bottom=0.2)
+    return framed(drawing, title, path, bottom=0.2)
 
 
 def translation(
@@ -150,11 +161,11 @@ def translation(
     lines = sorted(
         ((100 * values[-1], name, [100 * value for value in values]) for name, values in accuracies.items())
     )
-    places = _apart([last for last, *_ in lines], 6.0, 100.0)
+    places = apart([last for last, *_ in lines], 6.0, 100.0)
     colours = dict(zip(accuracies, LINES * len(accuracies), strict=False))
     for (last, name, values), place in zip(lines, places, strict=True):
         axes.plot(shifts, values, color=colours[name], lw=1.8, marker="o", markersize=4, clip_on=False)
-        _beside(axes, f"{name} {last:.1f}", place, colours[name], 8.5)
+        beside(axes, f"{name} {last:.1f}", place, colours[name], 8.5)
     if chance is not None:
         axes.axhline(100 * chance, color=style.FAINT, lw=0.9, ls=(0, (4, 3)), zorder=0)
         axes.annotate(
@@ -170,10 +181,10 @@ def translation(
     axes.set_xticks(list(shifts))
     axes.grid(axis="y", color=style.GRID, lw=0.8)
     axes.set_axisbelow(True)
-    return _framed(drawing, title, path, bottom=0.15, left=0.07, right=0.74)
+    return framed(drawing, title, path, bottom=0.15, left=0.07, right=0.74)
 
 
-def _beside(axes: Any, text: str, place: float, colour: str, size: float) -> None:
+def beside(axes: Any, text: str, place: float, colour: str, size: float) -> None:
     """A text to the right of the axes, at a value on their y axis."""
     axes.annotate(
         text,
@@ -187,22 +198,39 @@ def _beside(axes: Any, text: str, place: float, colour: str, size: float) -> Non
     )
 
 
-def _apart(places: Sequence[float], gap: float, top: float) -> list[float]:
-    """Ascending `places`, moved as little as gives each `gap` to its neighbour and keeps all below `top`."""
-    moved: list[float] = []
-    for place in places:
-        moved.append(max(place, moved[-1] + gap) if moved else place)
-    for i in reversed(range(len(moved))):
-        moved[i] = min(moved[i], top)
-        top = moved[i] - gap
-    return moved
+def apart(places: Sequence[float], gap: float, top: float) -> list[float]:
+    """Ascending `places`, moved as little as gives each `gap` to its neighbour, and keeps all below `top`.
+
+    Neighbours that would touch are one block, around the middle of where they belong.
+
+    >>> apart([1.0, 1.5, 9.0], gap=1.5, top=10.0)
+    [0.5, 2.0, 9.0]
+    """
+    blocks: list[list[float]] = []  # of each the places, less the gaps below them
+    for i, place in enumerate(places):
+        block = [place - i * gap]
+        while blocks and fmean(blocks[-1]) > fmean(block):
+            block = blocks.pop() + block
+        blocks.append(block)
+    moved = [fmean(block) for block in blocks for _ in block]
+    return [min(place, top - (len(moved) - 1) * gap) + i * gap for i, place in enumerate(moved)]
+
+
+def _span(values: Sequence[float], percent: bool) -> tuple[float, float]:
+    """The ends of an axis that shows all of `values`; shares of one have 100 % at its top."""
+    lowest = min(values, default=0.0)
+    if percent:
+        return max(0.0, lowest - 0.06 * (100 - lowest) - 0.5), 100.0 + 0.04 * (100 - lowest + 1)
+    highest = max(values, default=1.0)
+    margin = 0.06 * (highest - lowest) or 0.5
+    return lowest - margin, highest + margin
 
 
 def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _framed(
+def framed(
     drawing: Any,
     title: str,
     path: str | Path | None,
@@ -211,6 +239,7 @@ def _framed(
     left: float = 0.06,
     right: float = 0.975,
 ) -> Any:
+    """The figure with its margins, as shares of its width and height, and its title; saved to `path`."""
     drawing.subplots_adjust(left=left, right=right, bottom=bottom, top=0.82 if title else 0.9, wspace=0.18)
     if title:
         drawing.suptitle(title, x=left, ha="left", fontsize=11.5, fontweight="bold", color=style.INK)

@@ -1,4 +1,4 @@
-"""Pictures made of characters, for the terminal: a map of the plane, a row of images."""
+"""Pictures made of characters, for the terminal: a map of the plane, a row of images, a map of attention."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import numpy as np
 from tinytorch.viz.pixels import luminance, picture
 
 SHADES = " .:-=+*#%@"
+BLOCKS = " ░▒▓█"
+SIGNS = str.maketrans({"\n": "⏎", " ": "␣", "\t": "⇥", "\r": "␍"})  # of what is not seen when it is printed
+HEADING = 8  # characters of a token that are shown at most
 
 
 def plane_map(
@@ -63,6 +66,48 @@ def colour_images(images: Sequence[np.ndarray], *, gap: int = 3) -> list[str]:
         gap: characters between two images.
     """
     return _side_by_side([_half_blocks(image) for image in images], gap)
+
+
+def attention_in_terminal(weights: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> list[str]:
+    r"""Where each row looks: the more of its attention a column has, the darker the block.
+
+    The scale goes from zero to the largest weight; what is no number is left blank.
+
+    Args:
+        weights: (t, s), each row of them sums to 1.
+        rows: the tokens that look, t of them.
+        columns: the tokens that are looked at, s; those of more than one character are written downward.
+
+    >>> print(*attention_in_terminal(np.array([[0.1, 0.9], [0.8, 0.2]]), "ba", "ab"), sep="\n")
+      a b
+    b   ██
+    a ██░░
+    """
+    weights = np.asarray(weights, np.float64)
+    if weights.shape != (len(rows), len(columns)):
+        raise ValueError(
+            f"attention_in_terminal: expected weights of shape {(len(rows), len(columns))}, a row for each "
+            f"token that looks and a column for each that is looked at, got {weights.shape}"
+        )
+    share = np.nan_to_num(weights, nan=0.0, posinf=0.0, neginf=0.0)
+    level = np.rint(share / max(float(share.max(initial=0.0)), 1e-12) * (len(BLOCKS) - 1)).astype(int)
+    names, heads = [token_name(token) for token in rows], [token_name(token) for token in columns]
+    wide, high = max(map(len, names), default=0), max(map(len, heads), default=0)
+    above = [" ".join(letters) for letters in zip(*(head.rjust(high) for head in heads), strict=True)]
+    return [f"{' ' * wide} {line}".rstrip() for line in above] + [
+        f"{name:>{wide}} {''.join(BLOCKS[v] * 2 for v in line)}".rstrip()
+        for name, line in zip(names, level, strict=True)
+    ]
+
+
+def token_name(token: str) -> str:
+    r"""A token as it can be printed: signs for blanks and line breaks, and not too much of a long one.
+
+    >>> token_name("\n"), token_name(" unfortunately")
+    ('⏎', '␣unfort…')
+    """
+    name = token.translate(SIGNS)
+    return name if len(name) <= HEADING else name[: HEADING - 1] + "…"
 
 
 def _side_by_side(blocks: Sequence[Sequence[str]], gap: int) -> list[str]:
