@@ -7,13 +7,15 @@ WORKERS ?= 2
 BIN     := $(CURDIR)/.venv/bin
 ENV     := .venv/.installed
 
-BUILT     := 1 2 3 4
-NOT_BUILT := 5 6
+BUILT     := 1 2 3 4 5
+NOT_BUILT := 6
 
 perceptron := 01_1957_perceptron/perceptron_trained.py
 xor        := 02_1969_xor_crisis/xor_solved.py
 mlp        := 03_1986_mlp_revival/mlp_digits.py 03_1986_mlp_revival/mlp_mnist.py
 cnn        := 04_1998_cnn_revolution/cnn_digits.py 04_1998_cnn_revolution/lecun_cifar10.py
+transformer := 05_2017_transformer_era/vaswani_sequences.py 05_2017_transformer_era/vaswani_grammar.py \
+               05_2017_transformer_era/vaswani_shakespeare.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup oracle test milestones grade bench data lint docs clean
@@ -45,6 +47,8 @@ milestone-3: $(ENV)
 	$(call train_and_grade,mlp)
 milestone-4: $(ENV)
 	$(call train_and_grade,cnn)
+milestone-5: $(ENV)
+	$(call train_and_grade,transformer)
 
 $(NOT_BUILT:%=milestone-%): milestone-%:
 	@echo "milestone $* is not built yet"; exit 1

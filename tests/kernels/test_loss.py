@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from tests.kernels import naive_loss as naive
 from tests.kernels.layouts import FLOATS, arrays, assert_same_for_any_threads, tolerance
 from tinytorch.kernels import loss as lib
+from tinytorch.kernels.memory import empty_cache
 
 REDUCTIONS = ("mean", "sum", "none")
 IGNORED = -100
@@ -51,6 +54,63 @@ def test_cross_entropy_grad(case, seed):
     else:
         ref = naive.slope(lambda x: naive.cross_entropy(x, labels, *options), logits, g)
         np.testing.assert_allclose(comp, ref, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("classes", [lib.LONG - 1, lib.LONG, 2 * lib.PIECE + 3])
+def test_cross_entropy_over_a_vocabulary(dtype, smoothing, classes):
+    """Rows of many classes go through one by one."""
+    rng = np.random.default_rng(0)
+    logits, labels = (rng.standard_normal((9, classes)) * 5).astype(dtype), rng.integers(0, classes, 9)
+    labels[4] = IGNORED
+    weight = rng.uniform(0.5, 1.5, classes).astype(dtype)
+    options = (weight, IGNORED, smoothing, "mean")
+    loss, *saved = lib.cross_entropy(logits, labels, *options)
+    np.testing.assert_allclose(
+        loss, naive.cross_entropy(logits, labels, *options), **tolerance(dtype, 1e-6, 1e-13)
+    )
+    comp = lib.cross_entropy_grad(np.ones((), dtype), logits, labels, *saved, *options)
+    exact = logits.astype(np.float64)
+    p = np.exp(exact - exact.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    target = smoothing / classes * weight * np.ones((9, 1))
+    target[np.arange(9), labels] += (1 - smoothing) * weight[labels]
+    ref = (p * target.sum(1, keepdims=True) - target) / weight[labels[labels != IGNORED]].sum()
+    ref[4] = 0
+    np.testing.assert_allclose(comp, ref, rtol=1e-5, atol=1e-8)
+    assert_same_for_any_threads(lambda: lib.cross_entropy(logits, labels, *options)[0])
+    assert_same_for_any_threads(
+        lambda: lib.cross_entropy_grad(np.ones((), dtype), logits, labels, *saved, *options)
+    )
+
+
+def test_classes_that_are_masked_out_get_no_gradient():
+    logits = np.zeros((2, lib.LONG), np.float32)
+    logits[:, 5:] = -np.inf
+    loss, *saved = lib.cross_entropy(logits, np.array([0, 4]))
+    np.testing.assert_allclose(loss, np.log(5), rtol=1e-6)
+    comp = lib.cross_entropy_grad(np.ones((), np.float32), logits, np.array([0, 4]), *saved)
+    assert not comp[:, 5:].any()
+
+
+def test_cross_entropy_over_a_vocabulary_keeps_a_number_a_row():
+    """Neither way makes an array of the logits' size beside the gradient."""
+    n, classes = 16, 50_257
+    logits, labels = np.zeros((n, classes), np.float32), np.arange(n)
+    one = np.ones((), np.float32)
+    _, *saved = lib.cross_entropy(logits, labels)
+    lib.cross_entropy_grad(one, logits, labels, *saved)
+    empty_cache()
+    tracemalloc.start()
+    lib.cross_entropy(logits, labels)
+    forward = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    lib.cross_entropy_grad(one, logits, labels, *saved)
+    backward = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert forward < logits.nbytes / 100
+    assert backward < 1.2 * logits.nbytes
 
 
 @pytest.mark.nojit_ok

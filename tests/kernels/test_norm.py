@@ -61,7 +61,9 @@ def test_threads_do_not_change_a_bit():
     out = lib.normalize_rows(rows, wide, wide, 1e-5)
     assert_same_for_any_threads(lambda: lib.normalize_rows(rows, wide, wide, 1e-5)[0].ravel())
     assert_same_for_any_threads(
-        lambda: lib.normalize_rows_grad(g.reshape(-1, 21), rows, out[1], out[2], wide).ravel()
+        lambda: np.concatenate(
+            [a.ravel() for a in lib.normalize_rows_grad(g.reshape(-1, 21), rows, out[1], out[2], wide)]
+        )
     )
 
 
@@ -118,3 +120,34 @@ def test_nan_passes_a_relu_in_the_kernel():
     )
     _, _, to_bias = lib.batch_norm_grad(np.ones((1, 1, 3)), x, 0 * one, one, one, 0 * one, True, "relu")
     assert to_bias.item() == 2
+
+
+@pytest.mark.nojit_ok
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (70, 130), (0, 3)])
+@pytest.mark.parametrize("centred", [True, False])
+def test_gradients_of_rows(shape, dtype, centred):
+    s = np.random.default_rng(0)
+    g, x = (s.standard_normal(shape).astype(dtype) for _ in range(2))
+    weight = s.standard_normal(shape[1]).astype(dtype)
+    _, mean, rstd = lib.normalize_rows(x, weight, None, 0.1, centred)
+    exact, weighted = g.astype(np.float64), g.astype(np.float64) * weight
+    hat = (x.astype(np.float64) - mean[:, None]) * rstd[:, None]
+    to_x = weighted - hat * (weighted * hat).mean(axis=1, keepdims=True)
+    to_x -= weighted.mean(axis=1, keepdims=True) if centred else 0
+    found = lib.normalize_rows_grad(g, x, mean, rstd, weight, centred)
+    for ours, expected in zip(found, (to_x * rstd[:, None], (exact * hat).sum(0), exact.sum(0)), strict=True):
+        assert (ours.shape, ours.dtype) == (expected.shape, dtype)
+        np.testing.assert_allclose(ours, expected, **tolerance(dtype, 1e-5, 1e-12))
+
+
+def test_the_gradients_of_many_rows_come_in_chunks():
+    s = np.random.default_rng(0)
+    g, x = (s.standard_normal((40_000, 4)).astype(np.float32) for _ in range(2))
+    one = np.ones(4, np.float32)
+    _, mean, rstd = lib.normalize_rows(x, one, None, 1e-5)
+    _, to_weight, to_bias = lib.normalize_rows_grad(g, x, mean, rstd, one)
+    hat = (x - mean[:, None]).astype(np.float64) * rstd[:, None]
+    np.testing.assert_allclose(to_weight, (g * hat).sum(0), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(to_bias, g.astype(np.float64).sum(0), rtol=1e-6)
+    assert_same_for_any_threads(lambda: lib.normalize_rows_grad(g, x, mean, rstd, one)[1])

@@ -43,6 +43,17 @@ def test_a_large_embedding(width):
     assert_same_for_any_threads(lambda: lib.embedding_grad(g, index, 65))
 
 
+def test_the_gradient_of_a_large_table_is_zero_where_no_word_was():
+    rng = np.random.default_rng(0)
+    index, g = rng.integers(0, 5000, 300), rng.standard_normal((300, 70)).astype(np.float32)
+    ref = np.zeros((5000, 70))
+    np.add.at(ref, index, g)
+    for _ in range(2):  # the second time into a buffer that was used
+        np.testing.assert_allclose(lib.embedding_grad(g, index, 5000), ref, rtol=1e-6, atol=1e-6)
+    assert_same_for_any_threads(lambda: lib.embedding_grad(g, index, 5000))
+    assert not lib.embedding_grad(g[:0], index[:0], 5000).any()
+
+
 @pytest.mark.nojit_ok
 @pytest.mark.parametrize("bad", [4, -1])
 def test_an_index_outside_of_the_table_is_refused(bad):

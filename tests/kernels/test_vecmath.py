@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.kernels.layouts import AWKWARD
-from tinytorch.kernels import activations, elementwise
-from tinytorch.kernels._jit import JIT
+from tinytorch.kernels import activations, elementwise, vecmath
+from tinytorch.kernels._jit import JIT, kernel
 
 
 def sigmoid(x):
@@ -82,3 +82,24 @@ def test_tanh_and_erf_keep_the_sign_of_zero():
 
 def test_sigmoid_does_not_vanish_early():
     assert activations.sigmoid(np.array([-100.0], np.float32))[0] == pytest.approx(math.exp(-100), rel=0.03)
+
+
+@kernel
+def _normal_exp_of(x, out):
+    for i in range(x.size):
+        out[i] = vecmath.normal_exp(x[i])
+
+
+@pytest.mark.nojit_ok
+@pytest.mark.parametrize(("dtype", "end"), [(np.float32, 87), (np.float64, 700)])
+def test_an_exponential_that_stays_normal(dtype, end):
+    x = np.linspace(-end, end, 1001, dtype=dtype)
+    out = np.empty_like(x)
+    _normal_exp_of(x, out)
+    np.testing.assert_allclose(out, np.exp(x.astype(np.float64)), rtol=2e-7 if dtype == np.float32 else 1e-14)
+    ends = np.array([-np.inf, -1e4, 1e4, np.inf, np.nan], dtype)
+    beyond = np.empty_like(ends)
+    _normal_exp_of(ends, beyond)
+    assert beyond.tolist()[:4] == [out[0], out[0], out[-1], out[-1]]
+    assert np.isnan(beyond[4])
+    assert out[0] >= np.finfo(dtype).tiny

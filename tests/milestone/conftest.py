@@ -22,6 +22,9 @@ SCRIPTS = {
     "mlp_mnist": "03_1986_mlp_revival",
     "cnn_digits": "04_1998_cnn_revolution",
     "lecun_cifar10": "04_1998_cnn_revolution",
+    "vaswani_sequences": "05_2017_transformer_era",
+    "vaswani_grammar": "05_2017_transformer_era",
+    "vaswani_shakespeare": "05_2017_transformer_era",
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from tinytorch.autograd.anomaly import check_backward
 from tinytorch.autograd.modes import modes
 from tinytorch.autograd.registry import Node, new_tensor, observers
+from tinytorch.kernels.elementwise import add
 
 _OWN = 0x401  # NPY_ARRAY_C_CONTIGUOUS | WRITEABLE, in one flags lookup
 
@@ -46,8 +47,12 @@ def backward(
         like = target if type(target) is Node else target._data
         if array.shape != like.shape or array.dtype is not like.dtype:
             gradient = _fit(_tensor(gradient), like)
-        if target in pending:
-            pending[target] = _tensor(pending[target]) + _tensor(gradient)
+        if target in pending:  # into a new array: a rule may have returned one that somebody else holds
+            first = pending[target]
+            if type(first) is np.ndarray and type(gradient) is np.ndarray:
+                pending[target] = add(first, gradient)
+            else:
+                pending[target] = _tensor(first) + _tensor(gradient)
             return
         pending[target] = gradient
         if like is target:

@@ -28,7 +28,8 @@ def _relu_of(x):
 
 
 @kernel(inline=True)
-def _relu_grad_of(g, y):
+def relu_grad_of(g, y):
+    """`relu_grad` of one number; this and the next public ones are for kernels that fuse them."""
     return type(g)(0) if y <= 0 else g
 
 
@@ -53,30 +54,33 @@ def _tanh_grad_of(g, y):
 
 
 @kernel(inline=True)
-def _gelu_of(x):
+def gelu_of(x):
+    """`gelu` of one number."""
     kind = type(x)
     return kind(0.5) * x * (kind(1) + vecmath.erf(x * kind(_SQRT_HALF)))
 
 
 @kernel(inline=True)
-def _gelu_grad_of(g, x):
+def gelu_grad_of(g, x):
+    """`gelu_grad` of one number."""
     kind = type(x)
     cdf = kind(0.5) * (kind(1) + vecmath.erf(x * kind(_SQRT_HALF)))
-    pdf = kind(_NORMAL_PEAK) * vecmath.exp(kind(-0.5) * x * x)
+    pdf = kind(_NORMAL_PEAK) * vecmath.normal_exp(kind(-0.5) * x * x)
     return g * (cdf + x * pdf)
 
 
 @kernel(inline=True)
-def _gelu_tanh_of(x):
-    """0.5 * x * (1 + tanh(z)) is x * sigmoid(2 * z), which keeps its digits for negative x."""
+def gelu_tanh_of(x):
+    """0.5 * x * (1 + tanh(z)) is x / (1 + exp(-2 * z)), which keeps its digits for negative x."""
     kind = type(x)
-    return x * vecmath.sigmoid(kind(_TWO_Z) * x * (kind(1) + kind(_GELU_CUBIC) * x * x))
+    return x / (kind(1) + vecmath.normal_exp(-kind(_TWO_Z) * x * (kind(1) + kind(_GELU_CUBIC) * x * x)))
 
 
 @kernel(inline=True)
-def _gelu_tanh_grad_of(g, x):
+def gelu_tanh_grad_of(g, x):
+    """`gelu_grad` of one number, of the approximation."""
     kind = type(x)
-    s = vecmath.sigmoid(kind(_TWO_Z) * x * (kind(1) + kind(_GELU_CUBIC) * x * x))
+    s = kind(1) / (kind(1) + vecmath.normal_exp(-kind(_TWO_Z) * x * (kind(1) + kind(_GELU_CUBIC) * x * x)))
     slope = kind(_TWO_Z) * (kind(1) + kind(3 * _GELU_CUBIC) * x * x)
     return g * s * (kind(1) + x * (kind(1) - s) * slope)
 
@@ -117,17 +121,17 @@ def _elu_grad_of(g, x, alpha, _):
 
 
 _relu = unary("relu", _relu_of)
-_relu_grad = binary("relu_grad", _relu_grad_of)
+_relu_grad = binary("relu_grad", relu_grad_of)
 _leaky_relu = unary_with("leaky_relu", _leaky_relu_of)
 _leaky_relu_grad = binary_with("leaky_relu_grad", _leaky_relu_grad_of)
 _sigmoid = unary("sigmoid", vecmath.sigmoid, _COSTLY)
 _sigmoid_grad = binary("sigmoid_grad", _sigmoid_grad_of)
 _tanh = unary("tanh", vecmath.tanh, _COSTLY)
 _tanh_grad = binary("tanh_grad", _tanh_grad_of)
-_gelu = unary("gelu", _gelu_of, _COSTLY)
-_gelu_grad = binary("gelu_grad", _gelu_grad_of, _COSTLY)
-_gelu_tanh = unary("gelu_tanh", _gelu_tanh_of, _COSTLY)
-_gelu_tanh_grad = binary("gelu_tanh_grad", _gelu_tanh_grad_of, _COSTLY)
+_gelu = unary("gelu", gelu_of, _COSTLY)
+_gelu_grad = binary("gelu_grad", gelu_grad_of, _COSTLY)
+_gelu_tanh = unary("gelu_tanh", gelu_tanh_of, _COSTLY)
+_gelu_tanh_grad = binary("gelu_tanh_grad", gelu_tanh_grad_of, _COSTLY)
 _silu = unary("silu", _silu_of, _COSTLY)
 _silu_grad = binary("silu_grad", _silu_grad_of, _COSTLY)
 _softplus = unary_with("softplus", _softplus_of, _COSTLY)

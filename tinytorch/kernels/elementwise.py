@@ -18,7 +18,7 @@ from numba import prange
 
 from tinytorch.kernels import vecmath
 from tinytorch.kernels._jit import bind, kernel
-from tinytorch.kernels.maps import CHUNK, SERIAL, f, is_float, ready, unary, unary_with
+from tinytorch.kernels.maps import CHUNK, READY, SERIAL, f, is_float, ready, unary, unary_with
 from tinytorch.kernels.memory import empty
 
 _COSTLY = 8192
@@ -93,6 +93,10 @@ def _arithmetic(name: str, ufunc: np.ufunc, f: Callable) -> Callable[[np.ndarray
         shape = a.shape if a.shape == b.shape else np.broadcast_shapes(a.shape, b.shape)
         if a.dtype != b.dtype or not is_float(a) or math.prod(shape) <= SERIAL:
             return by_numpy(a, b)
+        if a.shape == b.shape and a.flags.num & b.flags.num & READY == READY:
+            out = empty(shape, a.dtype)
+            parallel(*(x.reshape(1, 1, -1) for x in (a, b, out)))
+            return out
         a, b = _without_repeats(a, len(shape)), _without_repeats(b, len(shape))
         merged = _merge_axes(a, b, shape)
         if len(merged) > 3:

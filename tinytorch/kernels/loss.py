@@ -3,6 +3,9 @@
 The forward kernels return the reduced loss directly, added up in float64 over fixed blocks, so a mean over a
 batch is one launch.  Cross-entropy keeps one number a row for its gradient, the logarithm of the sum of
 exponentials.
+
+Rows of few classes are exponentiated together, as one flat run, so that rows of ten fill the vectors too;
+rows of many, such as a vocabulary, one by one and without an array between: neither way stores a log-softmax.
 """
 
 from __future__ import annotations
@@ -11,12 +14,28 @@ import numpy as np
 from numba import prange
 
 from tinytorch.kernels import vecmath
+from tinytorch.kernels._jit import kernel
 from tinytorch.kernels.maps import both, ready
 from tinytorch.kernels.memory import empty
 
 BLOCK = 4096  # elements that one iteration takes
+PIECE = 1024
+LONG = 1024  # classes from which a row goes through by itself
 _SERIAL = 8192
 _NONE = {np.dtype(kind): np.empty(0, kind) for kind in (np.float32, np.float64)}  # an absent operand
+
+
+@kernel(inline=True)
+def _sum_of_exponentials(row, top):
+    """In pieces of PIECE numbers, whose sums in their own type are as exact as need be."""
+    total = np.float64(0)
+    for start in range(0, row.size, PIECE):
+        piece = row[start : start + PIECE]
+        part = type(top)(0)
+        for j in range(piece.size):
+            part += vecmath.normal_exp(piece[j] - top)
+        total += part
+    return total
 
 
 def _cross_entropy_rows(logits, c, labels, weight, ignore_index, smoothing, logsumexp, losses):
@@ -29,7 +48,7 @@ def _cross_entropy_rows(logits, c, labels, weight, ignore_index, smoothing, logs
     for task in prange(tasks):  # owns totals[task], bad[task] and `block` elements of logsumexp and losses
         first, last = task * block, min(n, (task + 1) * block)
         part = logits[first * c : last * c]
-        shifted = np.empty(part.size, logits.dtype)
+        shifted = np.empty(0 if c >= LONG else part.size, logits.dtype)
         for r in range(last - first):
             row = part[r * c : (r + 1) * c]
             top = row[0]
@@ -37,15 +56,17 @@ def _cross_entropy_rows(logits, c, labels, weight, ignore_index, smoothing, logs
                 top = vecmath.maximum(top, row[j])
             logsumexp[first + r] = top
             out = shifted[r * c : (r + 1) * c]
-            for j in range(row.size):
+            for j in range(out.size):
                 out[j] = row[j] - top
         for i in range(shifted.size):
             shifted[i] = vecmath.exp(shifted[i])
         for r in range(last - first):
-            row = shifted[r * c : (r + 1) * c]
+            row, out = part[r * c : (r + 1) * c], shifted[r * c : (r + 1) * c]
             total = np.float64(0)
-            for j in range(row.size):
-                total += row[j]
+            for j in range(out.size):
+                total += out[j]
+            if c >= LONG:
+                total = _sum_of_exponentials(row, logsumexp[first + r])
             top, log_total = np.float64(logsumexp[first + r]), np.log(total)
             logsumexp[first + r] = top + log_total
             label = labels[first + r]
@@ -55,7 +76,6 @@ def _cross_entropy_rows(logits, c, labels, weight, ignore_index, smoothing, logs
             if label < 0 or label >= c:
                 bad[task] = min(bad[task], first + r)
                 continue
-            row = part[r * c : (r + 1) * c]
             label_weight = np.float64(weight[label]) if weight.size else 1.0
             loss = label_weight * (log_total - (row[label] - top))
             if smoothing != 0.0:
@@ -90,13 +110,13 @@ def _cross_entropy_grad_rows(g, scale, logits, c, labels, weight, ignore_index, 
     for task in prange((n + block - 1) // block):  # owns `block` rows of out
         first, last = task * block, min(n, (task + 1) * block)
         part = out[first * c : last * c]
-        for r in range(last - first):
-            row = logits[(first + r) * c : (first + r + 1) * c]
-            shifted, shift = part[r * c : (r + 1) * c], logsumexp[first + r]
-            for j in range(row.size):
-                shifted[j] = row[j] - shift
-        for i in range(part.size):
-            part[i] = vecmath.exp(part[i])
+        if c < LONG:
+            for r in range(first, last):
+                row, shifted = logits[r * c : (r + 1) * c], out[r * c : (r + 1) * c]
+                for j in range(row.size):
+                    shifted[j] = row[j] - logsumexp[r]
+            for i in range(part.size):
+                part[i] = vecmath.exp(part[i])
         for r in range(last - first):
             row = part[r * c : (r + 1) * c]
             label = labels[first + r]
@@ -108,8 +128,13 @@ def _cross_entropy_grad_rows(g, scale, logits, c, labels, weight, ignore_index, 
             at_label = (1.0 - smoothing) * outer * (weight[label] if weight.size else 1.0)
             even = smoothing / c * outer
             slope = out.dtype.type(at_label + even * weight_sum)
-            for j in range(row.size):
-                row[j] *= slope
+            if c < LONG:
+                for j in range(row.size):
+                    row[j] *= slope
+            else:
+                given, shift = logits[(first + r) * c : (first + r + 1) * c], logsumexp[first + r]
+                for j in range(row.size):
+                    row[j] = vecmath.exp(given[j] - shift) * slope
             if smoothing != 0.0:
                 for j in range(row.size):
                     row[j] -= out.dtype.type(even * (weight[j] if weight.size else 1.0))

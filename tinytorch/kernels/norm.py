@@ -24,6 +24,7 @@ from tinytorch.kernels.maps import SERIAL, both, ready
 from tinytorch.kernels.memory import empty
 
 BLOCK = 4096  # numbers of short rows that one iteration takes
+CHUNKS = 64  # of rows, at most, each with sums of its own for the gradients of weight and bias
 SHARE = 16384  # numbers of a batch that one iteration takes
 # Without fast maths: a gradient and its forward pass agree on what is above zero, and on the sign of a zero.
 STRICT = {"fastmath": False, "forceinline": True, "error_model": "numpy"}
@@ -167,23 +168,30 @@ def _normalize_rows(x, weight, bias, eps, centred, out, mean, rstd):
                     to[j] = (row[j] - off) * factor * weight[j]
 
 
-def _rows_grad(g, x, mean, rstd, weight, centred, out):
-    """The gradient of `_normalize_rows` to x."""
+def _rows_grad(g, x, mean, rstd, weight, centred, rows, out, to_weight, to_bias):
+    """The gradients of `_normalize_rows` to x, weight and bias, of all in one pass; `rows` make a chunk."""
     n, size = x.shape
     kind = x.dtype.type
-    block = max(1, BLOCK // max(size, 1))
-    for task in prange((n + block - 1) // block):  # owns `block` rows of out
-        for i in range(task * block, min(n, (task + 1) * block)):
+    parts = np.zeros((max(1, (n + rows - 1) // rows), 2, size))
+    for chunk in prange(parts.shape[0]):  # owns parts[chunk] and `rows` rows of out
+        by_weight, by_bias = parts[chunk, 0], parts[chunk, 1]
+        for i in range(chunk * rows, min(n, (chunk + 1) * rows)):
             row, gradient, to = x[i], g[i], out[i]
             off, factor = mean[i], rstd[i]
             sums, products = np.float64(0), np.float64(0)
             for j in range(size):
+                hat = (row[j] - off) * factor
                 weighted = gradient[j] * weight[j]
                 sums += weighted
-                products += weighted * ((row[j] - off) * factor)
+                products += weighted * hat
+                by_weight[j] += gradient[j] * hat
+                by_bias[j] += gradient[j]
             even, along = kind(sums / size if centred else 0.0), kind(products / size)
             for j in range(size):
                 to[j] = (gradient[j] * weight[j] - even - (row[j] - off) * factor * along) * factor
+    _merge(parts)
+    for j in range(size):
+        to_weight[j], to_bias[j] = parts[0, 0, j], parts[0, 1, j]
 
 
 _statistics = both(_channel_statistics, "channel_statistics")
@@ -274,9 +282,19 @@ def normalize_rows(
 
 def normalize_rows_grad(
     g: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray, weight: np.ndarray, centred: bool = True
-) -> np.ndarray:
-    """The gradient of `normalize_rows` to x."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The gradients of `normalize_rows` to x, weight and bias.
+
+    >>> x, one = np.array([[1.0, 3.0]]), np.ones(2)
+    >>> _, mean, rstd = normalize_rows(x, one, None, 0.0)
+    >>> normalize_rows_grad(np.array([[2.0, 4.0]]), x, mean, rstd, one)
+    (array([[0., 0.]]), array([-2.,  4.]), array([2., 4.]))
+    """
+    n, size = x.shape
     out = empty(x.shape, x.dtype)
-    if x.size:
-        _rows_back[x.size > SERIAL](ready(g), ready(x), mean, rstd, ready(weight), centred, out)
-    return out
+    to_weight, to_bias = np.empty(size, x.dtype), np.empty(size, x.dtype)
+    rows = max(1, BLOCK // max(size, 1), -(-n // CHUNKS))
+    _rows_back[x.size > SERIAL](
+        ready(g), ready(x), mean, rstd, ready(weight), centred, rows, out, to_weight, to_bias
+    )
+    return out, to_weight, to_bias

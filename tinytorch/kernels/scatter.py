@@ -1,8 +1,10 @@
 """Gathering by index and its gradient, adding by index, in an order that never changes.
 
 Adding to rows chosen by an index is where parallel code races: two places of the index may name one row.
-Here a parallel iteration owns a band of columns of the result and goes through the whole index in order; what
-has no columns to share out runs on one thread.
+Here a parallel iteration owns a band of columns of the result and goes through the whole index in order, so
+an element is added up in the same order for any number of threads; what has no columns to share out runs on
+one.  Bands are as wide as the threads allow: with many narrow ones, each row of a large table would be looked
+up as many times.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from tinytorch.kernels._jit import kernel
+from tinytorch.kernels._jit import get_num_threads, kernel
 from tinytorch.kernels.maps import both, ready
 from tinytorch.kernels.memory import empty, zeros
 
-BAND = 32  # columns an iteration owns: whole cache lines
+BAND = 32  # columns, of which an iteration owns one or more: whole cache lines
 _SERIAL = 32768
 _ROWS = 64
 
@@ -41,11 +43,13 @@ def _gather_rows(x, index, out):
     return worst
 
 
-def _add_rows(g, index, out):
-    """out[index[i]] += g[i]."""
-    width = out.shape[1]
-    for band in prange((width + BAND - 1) // BAND):  # owns columns start .. stop of out
-        start, stop = band * BAND, min(width, (band + 1) * BAND)
+def _add_rows(g, index, band, out):
+    """out = 0, then out[index[i]] += g[i]; an iteration takes `band` columns."""
+    rows, width = out.shape
+    for start in prange((rows + _ROWS - 1) // _ROWS):  # owns _ROWS rows of out
+        out[start * _ROWS : (start + 1) * _ROWS] = 0
+    for task in prange((width + band - 1) // band):  # owns columns start .. stop of out
+        start, stop = task * band, min(width, (task + 1) * band)
         for i in range(index.size):
             source, row = g[i, start:stop], out[index[i], start:stop]
             for j in range(row.size):
@@ -92,11 +96,12 @@ def embedding_grad(g: np.ndarray, indices: np.ndarray, rows: int) -> np.ndarray:
     """The gradient to the weight (rows, ...): each g[i] added to row indices[i], in the order of i."""
     indices, g = _as_index(indices), ready(g)
     shape = (rows, *g.shape[indices.ndim :])
-    out = zeros(shape, g.dtype)
-    width = math.prod(shape[1:])
-    if g.size:
-        add = _add[g.size > _SERIAL and width > BAND]
-        add(g.reshape(indices.size, width), indices.ravel(), out.reshape(rows, width))
+    out = empty(shape, g.dtype)
+    width, threads = math.prod(shape[1:]), get_num_threads()
+    if width:
+        band = (width + threads * BAND - 1) // (threads * BAND) * BAND
+        add = _add[max(g.size, out.size) > _SERIAL and width > BAND]
+        add(g.reshape(indices.size, width), indices.ravel(), band, out.reshape(rows, width))
     return out
 
 

@@ -96,10 +96,12 @@ class _Session:
             self._new_run(data).rehearse(studies.STEPS)
         run = self._new_run(data)
         run.watcher = report
-        costs = profile(run.model, tt.tensor(studies.as_input(data.test[0][:1])))
+        costs = profile(run.model, tt.tensor(studies.as_input(milestone, data.test[0][:1])))
         report.architecture(costs)
         before = run.evaluate(data.test)
         warmup, compiled = time.perf_counter() - began, compile_seconds() - compiled
+        if milestone.prologue is not None:
+            milestone.prologue(run)
         report.before(before, self._picture(run) if milestone.show_before else [])
         if settings.mode == "pretrained":
             metadata = weights.load(

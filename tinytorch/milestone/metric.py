@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -40,11 +39,6 @@ class Metric:
         """Name of the hardest of `marks` that `value` reaches, None where it reaches none."""
         reached = [name for name, mark in marks.items() if self.reaches(value, mark)]
         return max(reached, key=lambda name: -marks[name] if self.falls else marks[name], default=None)
-
-    @property
-    def worst(self) -> float:
-        """What nothing is worse than."""
-        return math.inf if self.falls else 0.0
 
 
 ACCURACY = Metric("accuracy", "of the test data right")

@@ -60,9 +60,10 @@ class Milestone:
     * `loss(output, labels)` is the loss of a batch.
     * `train(model, data, run)` trains, with its loop in plain sight.
     * `predict(model, inputs)` gives an array of probabilities: (n, 1) for class 1, or (n, classes).
-    * `evaluate(model, inputs, labels)` gives the metric where it is not the accuracy of `predict`.
+    * `evaluate(run, inputs, labels)` gives the metric where it is not the accuracy of `predict`.
     * `example(count)` makes up inputs and labels where a ramp from 0 to 1 will not do.
     * `draw(run)` saves pictures, and is called only where matplotlib is installed.
+    * `prologue(run)` runs before anything is learned; `run.data` is there.
     * `show(run)` gives lines of text that picture the model's answers in the terminal; with `show_before`,
       before training too, and after each epoch that is in `show_at`.
     * `encore(run)` runs after the result is known and returns facts for details.json.
@@ -88,13 +89,14 @@ class Milestone:
     loss: Callable[[Any, Any], Any]
     train: Callable[[Module, Data, Run], None]
     predict: Callable[[Module, np.ndarray], np.ndarray]
+    prologue: Callable[[Run], None] | None = None
     draw: Callable[[Run], None] | None = None
     show: Callable[[Run], list[str]] | None = None
     show_before: bool = False
     show_at: tuple[int, ...] = ()
     encore: Callable[[Run], dict[str, Any]] | None = None
     talk: Callable[[Run], None] | None = None
-    evaluate: Callable[[Module, np.ndarray, np.ndarray], float] | None = None
+    evaluate: Callable[[Run, np.ndarray, np.ndarray], float] | None = None
     example: Callable[[int], Examples] | None = None
     resize: Callable[[Data, int], Data] | None = None
     sizes: tuple[int, ...] = (64, 128, 256, 512)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from tinytorch.milestone.milestone import Data, Milestone
 from tinytorch.milestone.result import Result
 from tinytorch.milestone.run import Epoch, Run, Watcher
 from tinytorch.milestone.studies import Operations
-from tinytorch.systems import ModelProfile
+from tinytorch.systems import LayerProfile, ModelProfile
 
 REFRESH_SECONDS = 0.1  # the bar is drawn by the training loop itself, at most ten times a second
 PLAIN_LINES = 10  # epochs that are reported where there is no terminal
@@ -77,12 +79,15 @@ class Report(Watcher):
         table.add_column("layer")
         for heading in ("result", "parameters", "FLOPs", "bytes of\nweights", "bytes of\nresult"):
             table.add_column(heading, justify="right", no_wrap=True)
-        for layer in profile.layers:
+        layers, repeats = _unrepeated(profile.layers)
+        for layer in layers:
             shape = "×".join(map(str, layer.output_shape[1:])) or "1"
             numbers = (layer.params, layer.flops, layer.param_bytes, layer.activation_bytes)
             table.add_row(
                 f"{layer.kind} [dim]{layer.name}[/]", shape, *(_count(n) if n else "–" for n in numbers)
             )
+        for names, layer in repeats.items():
+            table.add_row(f"[dim]{names}, each like {layer}[/]", *[""] * 5)
         table.add_section()
         sums = (profile.params, profile.flops, profile.param_bytes, profile.activation_bytes)
         table.add_row("[bold]in all[/]", "", *(f"[bold]{_count(n)}[/]" for n in sums))
@@ -91,7 +96,7 @@ class Report(Watcher):
     def before(self, value: float, picture: Sequence[str]) -> None:
         """What the model can do before it has learned anything."""
         self.console.print(f"[bold]Before training[/]  {self.milestone.metric.told(value)}")
-        self._lines(picture)
+        self.show(picture)
 
     # --- while training ---------------------------------------------------------------------------------
 
@@ -154,7 +159,7 @@ class Report(Watcher):
         elif number == run.epochs or number == 1 or number % -(-run.epochs // PLAIN_LINES) == 0:
             self.console.print(line)
         if number in self.milestone.show_at and number < run.epochs and self.milestone.show is not None:
-            self._lines(self.milestone.show(run))
+            self.show(self.milestone.show(run))
 
     def _rate(self, examples: int, seconds: float) -> str:
         return f"{examples / max(seconds, 1e-9):,.0f} {self.milestone.examples}/s"
@@ -186,7 +191,7 @@ class Report(Watcher):
         metric = self.milestone.metric
         reached = f"{metric.told(result.value)}, {metric.text(before)} before"
         self.console.print(f"\n[bold]{name}[/]  {reached}")
-        self._lines(picture)
+        self.show(picture)
         marks = [
             f"[green]✓ {name} {metric.mark_text(mark)}[/]"
             if metric.reaches(result.value, mark)
@@ -316,7 +321,8 @@ class Report(Watcher):
         """A line from the script itself."""
         self.console.print(text)
 
-    def _lines(self, lines: Sequence[str]) -> None:
+    def show(self, lines: Sequence[str]) -> None:
+        """A picture made of characters."""
         for line in lines:
             self.console.print(
                 Text.from_ansi(" " * INDENT + line), soft_wrap=True, no_wrap=True, overflow="crop"
@@ -324,6 +330,26 @@ class Report(Watcher):
 
     def _unwrapped(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, markup=False)
+
+
+def _unrepeated(layers: Sequence[LayerProfile]) -> tuple[list[LayerProfile], dict[str, str]]:
+    """The layers without the blocks that repeat the one before (`h.1.` like `h.0.`), and what was left out:
+    "h.1 to h.3" -> "h.0"."""
+    blocks: dict[str, list[LayerProfile]] = {}
+    for layer in layers:
+        numbered = re.match(r"(.*?\.\d+)\.", layer.name)
+        blocks.setdefault(numbered[1] if numbered else layer.name, []).append(layer)
+    shown: list[LayerProfile] = []
+    repeats: dict[str, list[str]] = {}
+    like, last = "", []
+    for name, block in blocks.items():
+        kinds = [replace(layer, name=layer.name.removeprefix(name)) for layer in block]
+        if len(block) > 1 and kinds == last:
+            repeats[like].append(name)
+            continue
+        shown += block
+        like, last, repeats[name] = name, kinds, []
+    return shown, {" to ".join(dict.fromkeys((n[0], n[-1]))): like for like, n in repeats.items() if n}
 
 
 def _seconds(value: float) -> str:

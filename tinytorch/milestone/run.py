@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,9 @@ class Watcher:
 
     def say(self, text: str) -> None:
         """The script has something to tell; rich's markup is understood."""
+
+    def show(self, lines: Sequence[str]) -> None:
+        """The script has a picture made of characters."""
 
 
 class _Enough(Exception):
@@ -184,7 +187,7 @@ class Run:
             return accuracy(self.predict(inputs), labels)
         self.model.eval()
         with no_grad():
-            value = self.milestone.evaluate(self.model, inputs, labels)
+            value = self.milestone.evaluate(self, inputs, labels)
         self.model.train()
         return value
 
@@ -193,6 +196,10 @@ class Run:
     def say(self, text: str) -> None:
         """Print a line of the report; rich's markup is understood."""
         self.watcher.say(text)
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Print a picture made of characters."""
+        self.watcher.show(lines)
 
     def picture(self, name: str) -> Path:
         """Where to save the picture `name`; the report lists it."""

@@ -27,9 +27,9 @@ def example(milestone: Milestone, count: int) -> Examples:
     return inputs, labels.astype(np.float32)[:, None] if milestone.classes == 2 else labels
 
 
-def as_input(stored: np.ndarray) -> np.ndarray:
-    """What a model takes in the place of what is stored: bytes of images as numbers, tokens as they are."""
-    return stored if stored.dtype == np.int64 else stored.astype(np.float32)
+def as_input(milestone: Milestone, stored: np.ndarray) -> np.ndarray:
+    """What is stored, such as the bytes of an image, in the dtype that the model takes."""
+    return stored.astype(example(milestone, 1)[0].dtype)
 
 
 def rehearsal(run: Run, *, steps: int = STEPS, size: int | None = None, data: Data | None = None) -> Run:
@@ -67,7 +67,7 @@ def scaling(run: Run) -> list[dict[str, Any]]:
         data = milestone.resize(run.data, size) if milestone.resize else run.data
         peak = training_peak(run, size=size, data=data)
         trained = run.again(data, size=size, epochs=milestone.scaling_epochs)
-        costs = profile(trained.model, tt.tensor(as_input(data.train[0][:1])))
+        costs = profile(trained.model, tt.tensor(as_input(milestone, data.train[0][:1])))
         rows.append(
             {
                 "size": size,

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from tinytorch import ops
+from tinytorch.kernels.rotary import turns
+from tinytorch.models.gpt_step import may_step, step
 from tinytorch.models.kv_cache import KVCache, LayerCache
-from tinytorch.nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, init
+from tinytorch.nn import Embedding, LayerNorm, Linear, Module, ModuleList, init
+from tinytorch.nn import functional as F
 from tinytorch.tensor import Tensor
 
 
@@ -101,7 +104,8 @@ class FeedForward(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (b, t, c) -> (b, t, c)."""
-        return self.c_proj(ops.gelu(self.c_fc(x), approximate="tanh"))
+        hidden = ops.linear(x, self.c_fc.weight, self.c_fc.bias, activation="gelu_tanh")
+        return self.c_proj(hidden)
 
 
 class Block(Module):
@@ -113,12 +117,12 @@ class Block(Module):
         self.attn = CausalSelfAttention(config)
         self.ln_2 = LayerNorm(config.n_embd, bias=config.bias)
         self.mlp = FeedForward(config)
-        self.drop = Dropout(config.dropout)
+        self.dropout = config.dropout
 
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
         """x (b, t, c) -> (b, t, c)."""
-        x = x + self.drop(self.attn(self.ln_1(x), cache))
-        return x + self.drop(self.mlp(self.ln_2(x)))
+        x = x + F.dropout(self.attn(self.ln_1(x), cache), self.dropout, self.training)
+        return x + F.dropout(self.mlp(self.ln_2(x)), self.dropout, self.training)
 
 
 class GPT(Module):
@@ -148,7 +152,6 @@ class GPT(Module):
         self.wte = Embedding(config.vocab_size, config.n_embd)
         learned = config.positions == "learned"
         self.wpe = Embedding(config.block_size, config.n_embd) if learned else None
-        self.drop = Dropout(config.dropout)
         self.h = ModuleList([Block(config) for _ in range(config.n_layer)])
         self.ln_f = LayerNorm(config.n_embd, bias=config.bias)
         self.reset_parameters()
@@ -169,6 +172,8 @@ class GPT(Module):
     def hidden(self, tokens: Any, cache: KVCache | None = None) -> Tensor:
         """Tokens (b, t) -> what the output layer sees, (b, t, n_embd)."""
         x = self._embed(tokens, 0 if cache is None else cache.length)
+        if cache is not None and may_step(self, x):
+            return self.ln_f(step(self, x, cache))
         for i, block in enumerate(self.h):
             x = block(x, None if cache is None else cache.layers[i])
         return self.ln_f(x)
@@ -188,7 +193,9 @@ class GPT(Module):
     def new_cache(self, batch: int = 1) -> KVCache:
         """An empty cache for `batch` sequences of up to block_size tokens."""
         c = self.config
-        return KVCache(c.n_layer, batch, c.n_head, c.block_size, c.head_size, self.wte.weight.dtype)
+        dtype, places = self.wte.weight.dtype, np.arange(c.block_size)
+        table = turns(places, c.head_size // 2, 1e4, False, dtype) if c.positions == "rotary" else None
+        return KVCache(c.n_layer, batch, c.n_head, c.block_size, c.head_size, dtype, table)
 
     def parameter_groups(self, weight_decay: float = 0.1) -> list[dict[str, Any]]:
         """For an optimiser: matrices and tables with weight decay, biases and norms without."""
@@ -206,4 +213,6 @@ class GPT(Module):
         if end > longest:
             raise ValueError(f"GPT: expected at most {longest} tokens (block_size), got {end}. Cut the context.")
         x = self.wte(tokens)
-        return self.drop(x if self.wpe is None else x + self.wpe.weight[start:end])
+        if self.wpe is not None:
+            x = x + self.wpe.weight[start:end]
+        return F.dropout(x, self.config.dropout, self.training)

@@ -48,14 +48,17 @@ class KVCache:
 
     Nothing in it has a gradient: it is for generation, under `no_grad`.
 
+    turns: cosines and sines of all places, (2, context, head size / 2), or nothing, for `gpt_step`.
+
     Memory: 2 · layers · batch · context · width numbers; see `nbytes`.
     """
 
     def __init__(
-        self, layers: int, batch: int, heads: int, context: int, head_size: int, dtype: Any = np.float32
-    ):
+        self, layers: int, batch: int, heads: int, context: int, head_size: int, dtype: Any = np.float32,
+        turns: np.ndarray | None = None,
+    ):  # fmt: skip
         self.layers = [LayerCache(batch, heads, context, head_size, dtype) for _ in range(layers)]
-        self.context = context
+        self.turns = np.empty((2, 0, 0), dtype) if turns is None else turns
 
     @property
     def length(self) -> int:

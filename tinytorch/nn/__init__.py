@@ -13,6 +13,7 @@ from tinytorch.nn._activations import (
     Softplus,
     Tanh,
 )
+from tinytorch.nn._attention import MultiheadAttention
 from tinytorch.nn._containers import ModuleDict, ModuleList, ParameterList
 from tinytorch.nn._conv import Conv1d, Conv2d, ConvTranspose2d
 from tinytorch.nn._dropout import Dropout, Dropout1d, Dropout2d
@@ -40,13 +41,24 @@ from tinytorch.nn._pool import (
     MaxPool1d,
     MaxPool2d,
 )
+from tinytorch.nn._positions import (
+    LearnedPositionalEmbedding,
+    RotaryEmbedding,
+    SinusoidalPositionalEncoding,
+)
+from tinytorch.nn._recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from tinytorch.nn._sequential import Sequential
 from tinytorch.nn._shape import Flatten, Unflatten
+from tinytorch.nn._transformer import Transformer, TransformerDecoder, TransformerEncoder
+from tinytorch.nn._transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 from tinytorch.nn._upsample import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
     "AvgPool2d",
@@ -64,13 +76,16 @@ __all__ = [
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GroupNorm",
     "HuberLoss",
     "Identity",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositionalEmbedding",
     "Linear",
     "LogSoftmax",
     "MSELoss",
@@ -79,20 +94,29 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "ParameterList",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "ReflectionPad2d",
     "ReplicationPad2d",
+    "RotaryEmbedding",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositionalEncoding",
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Upsample",
     "UpsamplingBilinear2d",

@@ -49,6 +49,8 @@ from tinytorch.ops import (
     max_pool1d,
     max_pool2d,
     rms_norm,
+    rotary_embedding,
+    scaled_dot_product_attention,
 )
 from tinytorch.random import Generator
 
@@ -88,6 +90,8 @@ __all__ = [
     "pad",
     "relu",
     "rms_norm",
+    "rotary_embedding",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",

@@ -13,6 +13,7 @@ from tinytorch.ops.arithmetic import (
     remainder,
     sub,
 )  # fmt: skip
+from tinytorch.ops.attention import scaled_dot_product_attention
 from tinytorch.ops.border import border, extend
 from tinytorch.ops.compare import (
     eq,
@@ -119,9 +120,12 @@ from tinytorch.ops.pool import (
     max_pool2d,
 )  # fmt: skip
 from tinytorch.ops.rectifier import elu, leaky_relu, relu, relu_grad, softplus
+from tinytorch.ops.recurrent import gru_recurrence, lstm_recurrence, rnn_recurrence
 from tinytorch.ops.reduce import all, any, cumsum, mean, prod, sum, sum_to, trace
 from tinytorch.ops.resize import interpolate
+from tinytorch.ops.rotary import rotary_embedding
 from tinytorch.ops.select import clip, masked_fill, nan_to_num, tril, triu, where
+from tinytorch.ops.self_attention import self_attention
 from tinytorch.ops.shape import (
     broadcast_to,
     diag,

@@ -114,7 +114,8 @@ def _(ctx: Node, h: Any) -> Any:
     return tanh_grad(h, y) if ctx.needs[0] else None, h * ctx[0] * (y * -2.0) if ctx.needs[1] else None
 
 
-def _naive_gelu(x: Array, approximate: str = "none") -> Array:
+def naive_gelu(x: Array, approximate: str = "none") -> Array:
+    """`x * Phi(x)`, or its approximation by a tanh, as the formulas say it."""
     if approximate == "tanh":
         return 0.5 * x * (1.0 + np.tanh(_SQRT_2_OVER_PI * (x + 0.044715 * x**3)))
     return 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))
@@ -141,7 +142,7 @@ def _both_forms(samples: Any) -> Any:
     saves=0,
     cost=lambda x, out, **_: 8 * x.size,
     samples=_both_forms(elements(-3.0, 3.0)),
-    reference=_naive_gelu,
+    reference=naive_gelu,
     oracle=lambda t, x, approximate="none": t.nn.functional.gelu(x, approximate=approximate),
 )
 def gelu(x: Array, /, approximate: str = "none") -> Array:

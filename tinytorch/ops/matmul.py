@@ -7,12 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.autograd.registry import Node, Refusal, Sample, apply, as_tensors, op
+from tinytorch.autograd.modes import modes
+from tinytorch.autograd.registry import Node, Refusal, Sample, apply, as_tensors, new_tensor, op
 from tinytorch.kernels import gemm as kernels
+from tinytorch.kernels.epilogue import linear_activation
 from tinytorch.kernels.linear import linear_grad
+from tinytorch.ops.activation import gelu_grad, naive_gelu
 from tinytorch.ops.common import Array, promote
 from tinytorch.ops.rectifier import relu_grad
 from tinytorch.ops.reduce import sum_to
+
+_GELU = {"gelu": "none", "gelu_tanh": "tanh"}  # activation of a linear layer -> `approximate` of `gelu`
+_ACTIVATION_COST = {None: 0, "relu": 1, "gelu": 8, "gelu_tanh": 8}
 
 
 def _flops(a: Array, b: Array, out: Array) -> float:
@@ -148,11 +154,26 @@ def _(ctx: Node, h: Any) -> Any:
     )
 
 
+def _naive_linear(x: Array, w: Array, b: Array | None, activation: str | None = None) -> Array:
+    out = x @ w.T + (0 if b is None else b)
+    if activation == "relu":
+        return np.maximum(out, 0)
+    return out if activation is None else naive_gelu(out, _GELU[activation])
+
+
+def _linear_oracle(t: Any, x: Any, w: Any, b: Any, activation: str | None = None) -> Any:
+    out = t.nn.functional.linear(x, w, b)
+    if activation == "relu":
+        return t.relu(out)
+    return out if activation is None else t.nn.functional.gelu(out, approximate=_GELU[activation])
+
+
 @op(
-    saves=("output", 0, 1),
+    extras=True,
+    saves=("output", 0, 1, 2),
     output_if="activation",
     cost=lambda x, weight, bias, *, out, activation=None: (
-        out.size * (2.0 * weight.shape[1] + (bias is not None) + (activation is not None))
+        out.size * (2.0 * weight.shape[1] + (bias is not None) + _ACTIVATION_COST[activation])
     ),
     samples=lambda s: [
         Sample(s(3, 4), s(5, 4), s(5)),
@@ -161,6 +182,9 @@ def _(ctx: Node, h: Any) -> Any:
         Sample(s(4), s(5, 4), s(5)),
         Sample(s(0, 4), s(5, 4), s(5)),
         Sample(s(3, 4), s(5, 4), s(5) + np.array(6.0), activation="relu"),
+        Sample(s(3, 4), s(5, 4), s(5), activation="gelu"),
+        Sample(s(2, 9, 4), s(5, 4), None, activation="gelu_tanh"),
+        Sample(s(0, 4), s(5, 4), s(5), activation="gelu_tanh"),
     ],
     refuses=lambda s: [
         Refusal(
@@ -169,18 +193,24 @@ def _(ctx: Node, h: Any) -> Any:
         Refusal(
             (s(3, 4), s(5, 4), s(3)), {}, ValueError, r"linear: expected a bias of shape \(5,\), got \(3,\)"
         ),
+        Refusal(
+            (s(3, 4), s(5, 4), s(5)),
+            {"activation": "tanh"},
+            ValueError,
+            "linear: expected activation None, 'relu', 'gelu' or 'gelu_tanh', got 'tanh'",
+        ),
     ],
-    reference=lambda x, w, b, activation=None: np.maximum(
-        x @ w.T + (0 if b is None else b), 0 if activation == "relu" else -np.inf
-    ),
-    oracle=lambda t, x, w, b, activation=None: (t.relu if activation else lambda y: y)(
-        t.nn.functional.linear(x, w, b)
-    ),
+    reference=_naive_linear,
+    oracle=_linear_oracle,
 )
-def linear(x: Array, weight: Array, bias: Array | None, /, activation: str | None = None) -> Array:
+def linear(
+    x: Array, weight: Array, bias: Array | None, /, activation: str | None = None
+) -> tuple[Array, Array | None]:
     """`activation(x @ weight^T + bias)`: x (..., in), weight (out, in), bias (out,) -> (..., out).
 
-    Bias and activation (None or "relu") are applied while the product is still in registers.
+    activation: None, "relu", "gelu", or "gelu_tanh" for GELU's approximation. It is applied while the product
+    is in registers or the first-level cache. For the gradient a GELU keeps what it was given, a ReLU its
+    result.
     """
     if x.dtype is not weight.dtype:
         x, weight = promote(x, weight)
@@ -193,33 +223,49 @@ def linear(x: Array, weight: Array, bias: Array | None, /, activation: str | Non
         raise ValueError(f"linear: expected a bias of shape {weight.shape[:1]}, got {bias.shape}")
     if bias is not None and bias.dtype != weight.dtype:
         bias = bias.astype(weight.dtype)
-    if x.ndim == 2:
-        return kernels.gemm(x, weight.T, bias, activation)
-    return kernels.gemm(_as_rows(x), weight.T, bias, activation).reshape(*x.shape[:-1], weight.shape[0])
+    given = None
+    rows = x if x.ndim == 2 else _as_rows(x)
+    if activation is None or activation == "relu":
+        out = kernels.gemm(rows, weight.T, bias, activation)
+    elif activation in _GELU:
+        out, given = linear_activation(rows, weight, bias, activation)
+    else:
+        raise ValueError(
+            f"linear: expected activation None, 'relu', 'gelu' or 'gelu_tanh', got {activation!r}"
+        )
+    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0]), given
 
 
 @linear.gradient(arrays=True)
 def _(ctx: Node, g: Any) -> Any:
-    x, weight = ctx[0], ctx[1]
-    relu = ctx.params.get("activation") == "relu"
-    if ctx.arrays and x.ndim == 2:
-        gradients = linear_grad(g, x, weight, ctx.output if relu else None, ctx.needs)
-        if gradients is not None:
-            return gradients
-    if relu:
-        g = relu_grad(g, ctx.output)
+    x, weight, activation = ctx[0], ctx[1], ctx.params.get("activation")
     shape = x.shape
     if len(shape) != 2:
         g, x = g.reshape((-1, weight.shape[0])), x.reshape((-1, weight.shape[1]))
+    if ctx.arrays:
+        return _linear_grad_on_arrays(ctx, g, x, weight, activation, shape)
+    if activation == "relu":
+        g = relu_grad(g, ctx.output.reshape(g.shape))
+    elif activation is not None:
+        given = linear(x, weight, ctx.get(2)) if modes.grad else new_tensor(ctx.extras)
+        g = gelu_grad(g, given, approximate=_GELU[activation])
     needs_x, needs_weight, needs_bias = ctx.needs
-    g_x = None
-    if needs_x:
-        g_x = matrix_product(g, weight) if len(shape) == 2 else matrix_product(g, weight).reshape(shape)
     return (
-        g_x,
+        matrix_product(g, weight).reshape(shape) if needs_x else None,
         matmul_grad_b(g, x) if needs_weight else None,
         sum_to(g, shape=g.shape[1:]) if needs_bias else None,
     )
+
+
+def _linear_grad_on_arrays(
+    ctx: Node, g: Array, x: Array, weight: Array, activation: str | None, shape: tuple[int, ...]
+) -> Any:
+    kept = ctx.output.reshape(g.shape) if activation == "relu" else ctx.extras
+    gradients = linear_grad(g, x, weight, ctx.needs, activation, kept)
+    if gradients is None:
+        return NotImplemented
+    to_x, to_weight, to_bias = gradients
+    return to_x if to_x is None else to_x.reshape(shape), to_weight, to_bias
 
 
 def matmul(a: Any, b: Any) -> Any:

@@ -9,7 +9,6 @@ import numpy as np
 
 from tinytorch.autograd.registry import Node, Refusal, Sample, as_tensors, new_tensor, op
 from tinytorch.kernels import norm as kernels
-from tinytorch.kernels import reduce as sums
 from tinytorch.ops.common import Array
 from tinytorch.ops.rectifier import relu_grad
 
@@ -258,7 +257,7 @@ def normalize_last(
         )
     size = x.shape[-1:]
     _check_affine("layer_norm", size, weight=weight, bias=bias)
-    factor, _ = _in_dtype(x, size, weight, None)
+    factor = _factor(x, weight)
     more = None if bias is None else bias.astype(x.dtype, copy=False)
     rows = x.reshape(math.prod(x.shape[:-1]), *size)
     out, *moments = kernels.normalize_rows(rows, factor, more, eps, centred)
@@ -290,18 +289,15 @@ def _(ctx: Node, g: Any) -> Any:
 def _normalize_last_grad(ctx: Node, g: Array, x: Array, weight: Array | None, centred: bool) -> Any:
     mean, rstd = ctx.extras
     rows = x.reshape(len(mean), x.shape[-1])
-    g = g.reshape(rows.shape)
-    needs_x, needs_weight, needs_bias = ctx.needs
-    to_x = None
-    if needs_x:
-        factor, _ = _in_dtype(x, x.shape[-1:], weight, None)
-        to_x = kernels.normalize_rows_grad(g, rows, mean, rstd, factor, centred).reshape(x.shape)
-    hat = (rows - mean[:, None]) * rstd[:, None] if needs_weight else None
-    return (
-        to_x,
-        None if hat is None else sums.sum(g * hat, 0),
-        sums.sum(g, 0) if needs_bias else None,
+    to_x, to_weight, to_bias = kernels.normalize_rows_grad(
+        g.reshape(rows.shape), rows, mean, rstd, _factor(x, weight), centred
     )
+    return to_x.reshape(x.shape), to_weight, to_bias
+
+
+def _factor(x: Array, weight: Array | None) -> Array:
+    """The weight of each feature of x in x's dtype."""
+    return np.ones(x.shape[-1], x.dtype) if weight is None else weight.astype(x.dtype, copy=False)
 
 
 def _flat(name: str, x: Any, normalized_shape: Any, *affine: Any) -> tuple[Any, list[Any]]:

@@ -47,7 +47,8 @@ def generate(
     the mode it was in, train or eval; it generates in eval.
     Cost of a token with a cache: about 2 · parameters FLOPs; without, that times the tokens before it.
 
-    Raises ValueError for an empty prompt, and for temperature, top_k or top_p outside of their ranges.
+    Raises ValueError for an empty prompt, and for numbers outside of their ranges; IndexError for a token that
+    the model does not know.
 
     >>> import tinytorch as tt
     >>> from tinytorch.models import GPT, GPTConfig
@@ -68,8 +69,10 @@ def generate(
         raise ValueError(
             f"generate: expected a prompt of shape (t,) or (batch, t) with t of 1 or more, got {np.shape(prompt)}"
         )
+    if max_new_tokens < 0:
+        raise ValueError(f"generate: expected max_new_tokens of 0 or more, got {max_new_tokens}")
     choose = _Choice(temperature, top_k, top_p, seed)
-    ends = np.atleast_1d(np.asarray([] if stop is None else list(np.atleast_1d(stop)), np.int64))
+    ends = np.atleast_1d([] if stop is None else np.asarray(stop, np.int64))
     if stream is not None and text:
         stream = _Pieces(tokenizer, stream)
     trained, reader = model.training, _Reader(model, len(tokens), use_cache)
