@@ -35,16 +35,21 @@ def nesterov(lr: float, momentum: float, weight_decay: float) -> Optimizer:
     return 1, update
 
 
-def adam(lr: float) -> Optimizer:
+def adam(lr: float, betas: tuple[float, float] = (0.9, 0.999), decay: float = 0.0) -> Optimizer:
+    """decay: with it AdamW, whose decay is of matrices only."""
     import jax
     import jax.numpy as jnp
+
+    (beta1, beta2), kept = betas, 1 - lr * decay
 
     def update(parameters: Any, gradients: Any, state: Any) -> Any:
         (first, second), count = state
         count = count + 1
-        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
-        second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)
-        scale, root = 1 - 0.9**count, 1 - 0.999**count
+        first = jax.tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, first, gradients)
+        second = jax.tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, second, gradients)
+        scale, root = 1 - beta1**count, 1 - beta2**count
+        if decay:
+            parameters = jax.tree.map(lambda p: p * kept if p.ndim > 1 else p, parameters)
         parameters = jax.tree.map(
             lambda p, m, v: p - lr * (m / scale) / (jnp.sqrt(v / root) + 1e-8), parameters, first, second
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from benchmarks import (
+    attention,
     bpe,
     cifar_accuracy,
     cifar_epoch,
     cnn,
     conv,
     gemm,
+    gpt,
     image_layers,
     mlp,
     mnist_epoch,
@@ -16,6 +18,7 @@ from benchmarks import (
     recurrent,
     resnet,
     startup,
+    text_layers,
     xor,
 )
 from benchmarks.workload import Workload
@@ -24,7 +27,7 @@ WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for module in (
         gemm, perceptron, xor, mlp, mnist_epoch, conv, image_layers, cnn, resnet, cifar_epoch, cifar_accuracy,
-        bpe, recurrent, startup,
+        attention, text_layers, gpt, bpe, recurrent, startup,
     )
     for workload in module.WORKLOADS
 }  # fmt: skip

@@ -87,7 +87,7 @@ def milestone(request: pytest.FixtureRequest, note: Callable[[str, Any], None]) 
 def exam(milestone: Milestone, note: Callable[[str, Any], None]) -> exams.Exam:
     """Its test data; where they cannot be had the test is skipped, and says why."""
     try:
-        return exams.exam(milestone.dataset)
+        return exams.of(milestone)
     except DatasetUnavailable as error:
         reason = str(error).splitlines()[0]
         note("without_data", reason)

@@ -15,7 +15,7 @@ from grading import exams
 from grading.exams import Exam
 from grading.networks import Weights
 from grading.runs import Run
-from grading.thresholds import EXAM, GATES, Milestone
+from grading.thresholds import EXAM, GATES, METRICS, Milestone
 
 _NUMBER = (int, float)
 REPORT: dict[str, Any] = {
@@ -77,11 +77,15 @@ def reported(run: Run, milestone: Milestone) -> None:
         names == (folder, script), f"{milestone.name}: expected a result of {(folder, script)}, got {names}"
     )
     require(
+        report["metric"] == milestone.metric,
+        f"{milestone.name}: expected the metric {milestone.metric!r}, got {report['metric']!r}",
+    )
+    require(
         report["threshold"] == milestone.marks["pass"],
         f"{milestone.name}: expected the threshold {milestone.marks['pass']}, got {report['threshold']}",
     )
     require(
-        report["passed"] == (report["value"] >= report["threshold"]),
+        report["passed"] == milestone.reaches_mark(report["value"], report["threshold"]),
         f"{milestone.name}: 'passed' is {report['passed']}, at {report['value']} for {report['threshold']}",
     )
 
@@ -116,7 +120,7 @@ def parameters(run: Run, milestone: Milestone) -> None:
     counts = (saved, (run.report or {}).get("params"))
     require(
         counts == (expected, expected),
-        f"{milestone.name}: expected {expected:,} parameters for the layers {milestone.network.layers}, "
+        f"{milestone.name}: expected {expected:,} parameters for {milestone.network}, "
         f"got {counts[0]:,} saved and {counts[1]} reported",
     )
 
@@ -126,48 +130,56 @@ def trainable(run: Run) -> list[str]:
     return [name for name in run.weights if name.rpartition(".")[2] in ("weight", "bias")]
 
 
-def accuracy(run: Run, milestone: Milestone, exam: Exam, *, of: str = "test") -> float:
-    """Of the saved weights on the test images, or the training images, of `exam`; worked out once."""
-    key = of, exam
-    if key not in run.accuracies:
-        x, y = (exam.x, exam.y) if of == "test" else (exam.train_x, exam.train_y)
-        assert x is not None
-        assert y is not None
-        run.accuracies[key] = exams.accuracy(milestone.network, weights(run, milestone), x, y)
-    return run.accuracies[key]
+def value(run: Run, milestone: Milestone, exam: Exam) -> float:
+    """What the milestone is measured by, of the saved weights on `exam`; worked out once."""
+    if exam not in run.values:
+        run.values[exam] = exams.value(milestone, weights(run, milestone), exam)
+    return run.values[exam]
 
 
 def accurate(run: Run, milestone: Milestone, exam: Exam) -> float:
-    """The pass mark is reached, by the grader's own count; returns the accuracy."""
-    value = accuracy(run, milestone, exam)
+    """The pass mark is reached, by the grader's own count; returns the value."""
+    found, mark = value(run, milestone, exam), milestone.marks["pass"]
     require(
-        value >= milestone.marks["pass"],
-        f"{milestone.name}: expected an accuracy of {milestone.marks['pass']:.2%} on {len(exam.y):,} test "
-        f"examples, got {value:.2%}. Does the loss fall, and were the labels those of the examples?",
+        milestone.reaches_mark(found, mark),
+        f"{milestone.name}: expected {METRICS[milestone.metric]} {milestone.text(mark)} on {len(exam.y):,} "
+        f"test examples, got {milestone.text(found)}. Does the loss fall, and were the labels those of the "
+        "examples?",
     )
-    return value
+    return found
 
 
 def honest(run: Run, milestone: Milestone, exam: Exam) -> None:
-    """The reported accuracy is what the saved weights can do on test data."""
+    """The reported value is what the saved weights can do on test data."""
     claimed = (run.report or {}).get("value")
-    require(_is(claimed, _NUMBER), f"{milestone.name}: no accuracy was reported: {'; '.join(run.problems)}")
-    value = accuracy(run, milestone, exam)
     require(
-        abs(claimed - value) <= milestone.reported_within,
-        f"{milestone.name}: the script reports {claimed:.2%}, its weights give {value:.2%} on test data; "
-        f"at most {milestone.reported_within:.2%} may lie between. Was it measured on the training data?",
+        _is(claimed, _NUMBER),
+        f"{milestone.name}: no {milestone.metric} was reported: {'; '.join(run.problems)}",
+    )
+    found = value(run, milestone, exam)
+    claim, truth, most = map(milestone.text, (claimed, found, milestone.reported_within))
+    require(
+        abs(claimed - found) <= milestone.reported_within,
+        f"{milestone.name}: the script reports {claim}, its weights give {truth} on test data; "
+        f"at most {most} may lie between. Was it measured on the training data?",
     )
 
 
+def above_train(run: Run, milestone: Milestone, exam: Exam) -> float:
+    """By how much it is better on test examples than on those it was meant to learn from."""
+    assert exam.learned is not None
+    train, test = (value(run, milestone, part) for part in (exam.learned, exam))
+    return train - test if milestone.falls else test - train
+
+
 def untainted(run: Run, milestone: Milestone, exam: Exam) -> None:
-    """It does not know the test images better than those it was meant to learn from."""
-    require(exam.train_x is not None, f"{milestone.name}: has no training images to compare with")
-    train, test = accuracy(run, milestone, exam, of="train"), accuracy(run, milestone, exam)
+    """It does not know the test examples better than those it was meant to learn from."""
+    better, most = above_train(run, milestone, exam), GATES["test_above_train"]
     require(
-        test - train <= GATES["test_above_train"],
-        f"{milestone.name}: {test:.2%} on test images but {train:.2%} on training images; expected at most "
-        f"{GATES['test_above_train']:.2%} more. Was it trained on the test set?",
+        better <= most,
+        f"{milestone.name}: {milestone.text(value(run, milestone, exam))} on test examples, better by "
+        f"{milestone.text(better)} than on training examples; expected at most {milestone.text(most)}. "
+        "Was it trained on the test set?",
     )
 
 

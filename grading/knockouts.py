@@ -18,6 +18,8 @@ from tinytorch import nn
 from tinytorch.autograd.registry import REGISTRY
 from tinytorch.kernels.linear import linear_grad
 from tinytorch.milestone import Data
+from tinytorch.models import GPT, gpt, kv_cache
+from tinytorch.nn import functional as F
 
 Gradients = tuple[Any, Any, Any]
 
@@ -35,9 +37,14 @@ def loss_made_a_leaf(training: Training, _: Any) -> None:
 
 
 def flattened_graph(training: Training, _: Any) -> None:
-    """What goes into the last layer is rebuilt from `.data`: the layers before it get no gradient."""
+    """What goes into the last layer, or comes out of attention, is rebuilt from `.data`: the layers before it
+    get no gradient."""
     model = training.model
-    if hasattr(model, "features"):
+    if isinstance(model, GPT):
+        attention = model.h[0].attn
+        whole = attention.forward
+        attention.forward = lambda x, cache=None: tt.tensor(whole(x, cache).data)
+    elif hasattr(model, "features"):
         head, features = model.head, model.features
         model.forward = lambda x: head(tt.tensor(features(x).data))
     elif hasattr(model, "hidden"):
@@ -77,18 +84,18 @@ def trained_on_the_exam(training: Training, _: Any) -> None:
 
 
 def examined_on_training_data(training: Training, _: Any) -> None:
-    """The accuracy it reports is that on what it learned from."""
-    training.examined = (training.x, training.y)
+    """What it reports is how well it knows what it learned from."""
+    training.examined = training.exam.learned
 
 
 def reports_luck(training: Training, monkeypatch: Any) -> None:
-    """It does not learn, and reports a perfect score."""
+    """It does not learn, and reports a score as if it did."""
     still_optimizer(training, monkeypatch)
     run = training.run
 
     def lie() -> Any:
         done = run()
-        done.report["value"] = 1.0
+        done.report["value"] = 0.5 if training.milestone.falls else 1.0
         done.report["history"] = [{"loss": 1.0}, {"loss": 0.01}]
         return done
 
@@ -101,7 +108,8 @@ def leaking(script: Any) -> Any:
 
     def leak(model: Any, data: Data, run: Any) -> None:
         both = tuple(np.concatenate(parts) for parts in zip(data.train, data.test, strict=True))
-        train(model, Data(both, data.test, data.names), run)
+        run.data = replace(data, train=both)
+        train(model, run.data, run)
 
     return replace(script, train=leak)
 
@@ -118,12 +126,18 @@ def _mutate(op: str, change: Callable[[Gradients], Sequence[Any]]) -> Callable[[
     return knock_out
 
 
+def _times(factor: float, gradient: Any) -> Any:
+    """Of what is there: a layer without a bias has no gradient of it."""
+    return None if gradient is None else factor * gradient
+
+
 weight_gradient_zero = _mutate("linear", lambda grads: (grads[0], grads[1] * 0.0, grads[2]))
 weight_gradient_negated = _mutate("linear", lambda grads: (grads[0], -grads[1], -grads[2]))
 weight_gradient_a_tenth_off = _mutate("linear", lambda grads: (grads[0], grads[1] * 1.1, grads[2]))
-bias_gradient_lost = _mutate("linear", lambda grads: (grads[0], grads[1], grads[2] * 0.0))
+bias_gradient_lost = _mutate("linear", lambda grads: (*grads[:2], _times(0.0, grads[2])))
 convolution_bias_gradient_lost = _mutate("conv2d", lambda grads: (*grads[:2], grads[2] * 0.0))
 norm_gradient_a_tenth_off = _mutate("batch_norm", lambda grads: (grads[0] * 1.1, *grads[1:]))
+layer_norm_gradient_a_tenth_off = _mutate("layer_norm", lambda grads: (_times(1.1, grads[0]), *grads[1:]))
 norm_weight_gradient_lost = _mutate("batch_norm", lambda grads: (grads[0], grads[1] * 0.0, grads[2]))
 
 
@@ -175,5 +189,68 @@ def relu_gradient_ignores_the_sign(_: Training, monkeypatch: Any) -> None:
     monkeypatch.setattr(
         sys.modules["tinytorch.ops.matmul"],
         "linear_grad",
-        lambda g, x, weight, y, needs: linear_grad(g, x, weight, None, needs),
+        lambda g, x, weight, needs, *_: linear_grad(g, x, weight, needs),
     )
+
+
+# --- attention ------------------------------------------------------------------------------------------
+
+
+def _attends(**how: Any) -> Callable[[Training, Any], None]:
+    """All attention is told otherwise, forward and back."""
+
+    def knock_out(_: Training, monkeypatch: Any) -> None:
+        for name in ("self_attention", "self_attention_grad"):
+            found = REGISTRY[name]
+            forward = found.forward
+            changed = lambda *args, forward=forward, **params: forward(*args, **{**params, **how})  # noqa: E731
+            monkeypatch.setattr(found, "forward", changed)
+
+    return knock_out
+
+
+causal_mask_off = _attends(is_causal=False)
+attention_is_a_mean = _attends(scale=0.0)
+attention_is_not_scaled = _attends(scale=1.0)
+
+
+def positions_off(_: Training, monkeypatch: Any) -> None:
+    """Queries and keys are not turned."""
+    monkeypatch.setattr(REGISTRY["rotary_embedding"], "forward", lambda x, *_, **__: x.copy())
+
+
+def attention_gradient_a_tenth_off(_: Training, monkeypatch: Any) -> None:
+    """What comes back through attention is too long."""
+    found = REGISTRY["self_attention_grad"]
+    forward = found.forward
+    monkeypatch.setattr(found, "forward", lambda *args, **params: 1.1 * forward(*args, **params))
+
+
+def cache_omits_the_current_token(_: Training, monkeypatch: Any) -> None:
+    """A token attends to those before it, and not to itself."""
+    attend = kv_cache.LayerCache.attend
+
+    def omit(layer: Any, qkv: Any) -> Any:
+        start, whole = layer.length, attend(layer, qkv)
+        if start == 0 or qkv.shape[1] > 1:
+            return whole
+        b, heads, _, size = layer.keys.shape
+        query = tt.tensor(qkv.data.reshape(b, 1, 3, heads, size)[:, :, 0].swapaxes(1, 2))
+        before = (tt.tensor(kept[:, :, :start]) for kept in (layer.keys, layer.values))
+        return F.scaled_dot_product_attention(query, *before).transpose(1, 2).reshape(b, 1, -1)
+
+    monkeypatch.setattr(gpt, "may_step", lambda model, x: False)
+    monkeypatch.setattr(kv_cache.LayerCache, "attend", omit)
+
+
+def cache_forgets_the_current_token(_: Training, monkeypatch: Any) -> None:
+    """The keys and values of what was read by itself are not kept."""
+    hidden = GPT.hidden
+
+    def forgetful(model: Any, tokens: Any, cache: Any = None) -> Any:
+        found = hidden(model, tokens, cache)
+        for layer in [] if cache is None or tokens.shape[1] > 1 else cache.layers:
+            layer.length -= 1
+        return found
+
+    monkeypatch.setattr(GPT, "hidden", forgetful)

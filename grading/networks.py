@@ -35,6 +35,9 @@ class Network:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
 
+    def __str__(self) -> str:
+        return f"the layers {self.layers}"
+
     # --- its size, counted from the description ---------------------------------------------------------
 
     def _walk(

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from grading.thresholds import MILESTONES, Milestone, step_memory_limit
+from grading.thresholds import GRADES, MILESTONES, Milestone, step_memory_limit
 
 PREFIX = "grading."  # of the names in user_properties
-_HEADINGS = ("milestone", "accuracy", "pass", "merit", "dist.", "grade", "step memory", "process", "time")
+_HEADINGS = ("milestone", "reached", "pass", "merit", "dist.", "grade", "step memory", "process", "time")
 
 
 @dataclass
@@ -32,17 +32,22 @@ class Row:
             return f"NOT MET ({self.failed} failed)"
         if self.skipped is not None:
             return "skipped"
-        accuracy = self.facts.get("accuracy")
-        return "not graded" if accuracy is None else self.milestone.grade(accuracy) or "NOT MET"
+        value = self.facts.get("value")
+        return "not graded" if value is None else self.milestone.grade(value) or "NOT MET"
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was found that no column is for."""
+        return [text for name, text in self.facts.items() if name.startswith("remark.")]
 
     def cells(self) -> tuple[str, ...]:
         """One text a column."""
         marks = self.milestone.marks
-        memory = self.facts.get("step_bytes")
+        value, memory = self.facts.get("value"), self.facts.get("step_bytes")
         return (
             self.milestone.title,
-            _text(self.facts.get("accuracy"), "{:.2%}"),
-            *(f"{marks[grade]:.0%}" for grade in ("pass", "merit", "distinction")),
+            "–" if value is None else self.milestone.text(value),
+            *(f"{marks[grade]:.2f}" if self.milestone.falls else f"{marks[grade]:.0%}" for grade in GRADES),
             self.grade,
             "–" if memory is None else f"{_size(memory)} of {_size(step_memory_limit(self.milestone))}",
             _text(self.facts.get("process_mib"), "{:.0f} MiB"),
@@ -76,7 +81,7 @@ class Grades:
             row.skipped = str(facts["without_data"])
 
     def lines(self) -> list[str]:
-        """The table, and why something was skipped."""
+        """The table, what else was found, and why something was skipped."""
         rows = [self.rows[name] for name in MILESTONES if name in self.rows]
         reasons = [
             f"{row.milestone.title} was skipped: {row.skipped} What to do about it says "
@@ -84,7 +89,8 @@ class Grades:
             for row in rows
             if row.skipped
         ]
-        return [*table([_HEADINGS, *(row.cells() for row in rows)]), *reasons]
+        remarks = [f"{row.milestone.title}: {'; '.join(row.remarks)}." for row in rows if row.remarks]
+        return [*table([_HEADINGS, *(row.cells() for row in rows)]), *remarks, *reasons]
 
 
 def table(rows: list[tuple[str, ...]]) -> list[str]:

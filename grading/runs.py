@@ -24,8 +24,9 @@ from safetensors.numpy import load_file
 from grading.thresholds import ROOT, Milestone
 
 POSIX = os.name == "posix"
-# What would change the run: the grader's own JIT switches, a start-up file, warnings as errors.
+# What would change the run: the grader's own switches, a start-up file, warnings as errors.
 _NOT_INHERITED = (
+    "OPENBLAS_NUM_THREADS",
     "NUMBA_DISABLE_JIT",
     "NUMBA_BOUNDSCHECK",
     "PYTHONSTARTUP",
@@ -53,7 +54,7 @@ class Run:
     process_mib: float | None = None
     output: str = ""
     problems: list[str] = field(default_factory=list)
-    accuracies: dict[Any, float] = field(default_factory=dict)  # what the gates worked out already
+    values: dict[Any, float] = field(default_factory=dict)  # what the gates worked out already
 
 
 def train_script(milestone: Milestone, seed: int, folder: Path) -> Run:

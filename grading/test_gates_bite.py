@@ -16,12 +16,11 @@ from grading import exams, gates, knockouts
 from grading.exams import Exam
 from grading.gradients import gradients_are_right
 from grading.leaks import learns_from_training_data_only
-from grading.milestone_tests import room_in_arenas, steps
+from grading.milestone_tests import peak_of, steps
 from grading.reference import Training, script_of, targets_of
 from grading.runs import Run
 from grading.thresholds import MILESTONES, Milestone, step_memory_limit
 from tinytorch.datasets import DatasetUnavailable
-from tinytorch.kernels.memory import empty_cache
 
 DIGITS = ("mlp-digits", "cnn-digits")
 DEEP = ("xor", *DIGITS)
@@ -121,7 +120,7 @@ def whole(name: str, seed: int) -> Run:
 @pytest.mark.parametrize("name", ALL)
 def test_the_whole_one_passes_every_gate(name, seed):
     milestone, run = MILESTONES[name], whole(name, seed)
-    exam = exams.exam(milestone.dataset)
+    exam = exams.of(milestone)
     for gate in (finished, parameters, loss_fell, moved, gates.accurate, gates.honest):
         gate(run, milestone, exam)
     if name == "xor":
@@ -176,26 +175,14 @@ def test_an_exam_that_needs_no_convolutions_is_stopped():
 @pytest.mark.parametrize("name", ALL)
 def test_steps_that_keep_every_graph_are_over_the_memory_limit(name, tmp_path):
     milestone = MILESTONES[name]
-    exam = exams.exam(milestone.dataset)
+    exam = exams.of(milestone)
     batch = (
         milestone.network.prepared(exam.x[: milestone.batch]),
         targets_of(milestone, exam.y[: milestone.batch]),
     )
-    whole, leaking = (peak(tmp_path / str(i), milestone, batch, keep) for i, keep in enumerate((None, [])))
+    whole = peak_of(lambda: steps(milestone, *batch), tmp_path / "whole")
+    leaking = peak_of(lambda: steps(milestone, *batch, keep=[]), tmp_path / "leaking")
     assert whole < step_memory_limit(milestone) < leaking
-
-
-def peak(path, milestone, batch, keep) -> int:
-    """Bytes at most during the steps, as pytest-memray measures them."""
-    import memray
-
-    steps(milestone, *batch, keep=None)
-    empty_cache()
-    room = room_in_arenas()
-    with memray.Tracker(path):
-        steps(milestone, *batch, keep=keep)
-    del room
-    return memray.FileReader(path).metadata.peak_memory
 
 
 @pytest.mark.parametrize("name", ["xor"])

@@ -26,20 +26,18 @@ def lines(*reports) -> list[str]:
 
 def test_a_milestone_that_is_met():
     heading, row = lines(
-        report("passed", milestone="perceptron", accuracy=0.985),
+        report("passed", milestone="perceptron", value=0.985),
         report("passed", milestone="perceptron", step_bytes=50 * 1024, seconds=1.25, process_mib=170.4),
     )
-    assert heading.startswith("milestone         accuracy  pass  merit  dist.  grade")
+    assert heading.startswith("milestone         reached  pass  merit  dist.  grade")
     assert heading.endswith("process   time")
-    assert row.startswith("Perceptron, 1957    98.50%   95%    98%    99%  merit")
+    assert row.startswith("Perceptron, 1957   98.50%   95%    98%    99%  merit")
     assert row.endswith("170 MiB  1.2 s")
     assert "50 KiB of 82 KiB" in row
 
 
 def test_one_failure_is_enough():
-    _, row = lines(
-        report("passed", milestone="xor", accuracy=1.0), report("failed", "setup", milestone="xor")
-    )
+    _, row = lines(report("passed", milestone="xor", value=1.0), report("failed", "setup", milestone="xor"))
     assert "NOT MET (1 failed)" in row
 
 
@@ -60,3 +58,13 @@ def test_a_milestone_whose_accuracy_was_not_asked_for():
 
 def test_a_test_that_belongs_to_no_milestone_is_left_out():
     assert lines(report("failed")) == [lines(report("failed"))[0]]
+
+
+def test_a_remark_stands_below_the_table():
+    *_, remark = lines(report("passed", milestone="xor", **{"remark.longer": "12 % of longer ones"}))
+    assert remark == "XOR, 1969: 12 % of longer ones."
+
+
+def test_a_loss_is_better_the_smaller_it_is():
+    _, row = lines(report("passed", milestone="transformer-shakespeare", value=1.7))
+    assert "1.7000 nats  1.88   1.75   1.65  merit" in row

@@ -146,3 +146,9 @@ def test_like_torch(case, dtype):
     np.testing.assert_allclose(out._data, expected.detach().numpy(), **tolerance)
     for x, y in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(x.grad._data, y.grad.numpy(), **tolerance)
+
+
+def test_a_scale_of_0_gives_the_mean():
+    q, k, v = tensors((1, 2, 3, 4), (1, 2, 5, 4), (1, 2, 5, 4))
+    out = F.scaled_dot_product_attention(q, k, v, scale=0.0)
+    np.testing.assert_allclose(out._data, v._data.mean(axis=2, keepdims=True).repeat(3, axis=2), rtol=1e-12)

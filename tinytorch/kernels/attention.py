@@ -114,20 +114,9 @@ def _share(arrays, flags, limit, seed, first, unused, part, parts):
         for k0 in range(0, last, KEYS):
             there = min(KEYS, last - k0)
             product(
-                there,
-                padded,
-                width,
-                k_at + k0 * k_row,
-                k_row,
-                size,
-                turned,
-                PANEL,
-                zeros,
-                0,
-                s,
-                PANEL,
-                LOWEST,
-            )
+                there, padded, width, k_at + k0 * k_row, k_row, size, turned, PANEL, zeros, 0,
+                s, PANEL, LOWEST,
+            )  # fmt: skip
             hide(flags, s, there, many, k0, q0, mask_at + k0 * mask_col, mask_row, mask_col, LOWEST)
             groups = (there + SCORES_TOGETHER - 1) // SCORES_TOGETHER
             rest = groups * SCORES_TOGETHER - there

@@ -41,7 +41,8 @@ WIDTH = 2048  # bytes of n in a block, which then takes half of a second-level c
 GROUP = 8  # row panels packed at a time: where a is transposed, so many share the lookup of a page
 PACKED_ROWS = 128 * ROWS  # of a, packed once for all blocks of columns: about 2 MiB a thread at most
 DIRECT_ROWS = 48  # with fewer rows of c, packing b costs more than it gains
-DIRECT_COLUMNS = 128  # with fewer columns of c, packing a costs more than it gains
+DIRECT_COLUMNS = 128  # with fewer columns of c, packing a costs more than it gains;
+TURNED_COLUMNS = 320  # where a is transposed, and so packed element by element: 10 to 25 % at 128 columns
 IN_PLACE_A = 1 << 18  # bytes from the first to the last row of a transposed block of a that is not packed
 IN_PLACE_B = 5 << 17  # the same of b
 CROWDED = first_level_ways() < ROWS  # a set cannot hold a line of each row of a panel
@@ -93,10 +94,9 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
     flat = flat and (m == 1 or (m <= FLAT_ROWS and k >= FLAT_DEPTH * m))
     kc = rounded(even(k, DEPTH // size), lanes)
     if a_k == size:  # rows a page apart all fall on the same few sets of the first-level cache
-        pack_a = CROWDED and a_row % 4096 == 0
+        pack_a = CROWDED and a_row % 4096 == 0 and n >= DIRECT_COLUMNS
     else:
-        pack_a = kc * a_k > IN_PLACE_A
-    pack_a = pack_a and n >= DIRECT_COLUMNS
+        pack_a = kc * a_k > IN_PLACE_A and n >= TURNED_COLUMNS
     b_in_place = b_col == size and k * b_k <= IN_PLACE_B
 
     # Where: the rows and columns of this share, and its part of the scratch.

@@ -23,13 +23,14 @@ _getrefcount = sys.getrefcount
 
 
 class _Block:
-    """One raw buffer, with the offset at which it is aligned."""
+    """One raw buffer, with the offset at which it is aligned, and when it was last handed out."""
 
-    __slots__ = ("offset", "raw")
+    __slots__ = ("offset", "raw", "season")
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, season: int):
         self.raw = np.empty(size + ALIGNMENT, np.uint8)
         self.offset = -self.raw.ctypes.data % ALIGNMENT
+        self.season = season
 
     def is_free(self) -> bool:
         return _getrefcount(self.raw) == 2  # the slot and the call's argument
@@ -39,27 +40,38 @@ class _Pool:
     def __init__(self) -> None:
         self._blocks: dict[int, list[_Block]] = {}
         self._lock = threading.Lock()
+        self._season = 0  # goes on whenever idle blocks are looked through
+        self._handed_out = 0  # bytes in this season
 
     def take(self, size: int) -> _Block:
         blocks = self._blocks.get(size)
         if blocks is None:
             blocks = self._blocks.setdefault(size, [])
+        self._handed_out += size
         for block in blocks:
             if _getrefcount(block.raw) == 2:
+                block.season = self._season
                 return block
         self._drop_idle(size)
-        block = _Block(size)
+        block = _Block(size, self._season)
         blocks.append(block)
         return block
 
     def _drop_idle(self, wanted: int) -> None:
-        """Before growing, let go of idle blocks of other sizes if they outweigh what is in use."""
+        """Before growing, if idle blocks outweigh what is in use, let go of those not used since last time.
+
+        At the end of a training step nearly all its blocks are idle.  A small array or two that find none of
+        their size must not cost the step all of them, to be faulted in again in the next: so a season lasts
+        until half of what the pool holds has been handed out.
+        """
         idle, used = wanted, 0
         for size, blocks in self._blocks.items():
             free = sum(block.is_free() for block in blocks)
             idle, used = idle + size * free, used + size * (len(blocks) - free)
-        if idle > max(IDLE_LIMIT, used // 4):
-            self.clear()
+        if idle > max(IDLE_LIMIT, used // 4) and 2 * self._handed_out >= idle + used:
+            for size, blocks in self._blocks.items():
+                self._blocks[size] = [b for b in blocks if b.season == self._season or not b.is_free()]
+            self._season, self._handed_out = self._season + 1, 0
 
     def clear(self) -> None:
         for size, blocks in self._blocks.items():

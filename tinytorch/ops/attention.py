@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -265,11 +266,10 @@ def scaled_dot_product_attention(
              [2.]]])
     """
     tensors = as_tensors(attend, (query, key, value, attn_mask))
-    if not (dropout_p or enable_gqa or is_causal or scale):
-        return apply(attend, tensors, {})
-    params = {"is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
+    params: dict[str, Any] = {"is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
     if dropout_p:
-        q, k = tensors[0].shape, tensors[1].shape
-        rows = math.prod(np.broadcast_shapes(q[:-2], *([] if enable_gqa else [k[:-2]])))
-        params["dropout"] = draw(_NAME, dropout_p, rows * q[-2], k[-2], generator)
+        leads = (reversed(x.shape[:-2]) for x in tensors[:3])
+        rows = math.prod(map(max, zip_longest(*leads, fillvalue=1)))
+        queries, keys = (math.prod(x.shape[-2:-1]) for x in tensors[:2])
+        params["dropout"] = draw(_NAME, dropout_p, rows * queries, keys, generator)
     return apply(attend, tensors, params)

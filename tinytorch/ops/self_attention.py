@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -273,8 +274,8 @@ def self_attention(
              [2.]]])
     """
     tensors = as_tensors(attend_itself, (qkv, attn_mask))
-    params = {"heads": heads, "kv_heads": kv_heads, "is_causal": is_causal, "scale": scale}
+    params: dict[str, Any] = {"heads": heads, "kv_heads": kv_heads, "is_causal": is_causal, "scale": scale}
     if dropout_p:
-        b, t = tensors[0].shape[:2]
-        params["dropout"] = draw("self_attention", dropout_p, b * heads * t, t, generator)
+        rows, keys = math.prod(tensors[0].shape[:-1]) * heads, math.prod(tensors[0].shape[-2:-1])
+        params["dropout"] = draw("self_attention", dropout_p, rows, keys, generator)
     return apply(attend_itself, tensors, params)
