@@ -28,10 +28,13 @@ SCRIPTS = (
     "04_1998_cnn_revolution/cnn_digits.py",
     "04_1998_cnn_revolution/lecun_cifar10.py",
     "04_1998_cnn_revolution/lecun_cifar10.py --model resnet",
+    "05_2017_transformer_era/vaswani_sequences.py",
+    "05_2017_transformer_era/vaswani_grammar.py",
+    "05_2017_transformer_era/vaswani_shakespeare.py",
 )
 BEGIN, END = "<!-- measured: python milestones/measured.py --write -->", "<!-- /measured -->"
 HEADINGS = (
-    "script", "data", "accuracy", "to pass", "training", "whole script", "parameters", "FLOPs, forward",
+    "script", "data", "reached", "to pass", "training", "whole script", "parameters", "FLOPs, forward",
     "peak memory",
 )  # fmt: skip
 
@@ -61,13 +64,16 @@ def measure(script: str, times: int) -> list[str] | None:
     last = runs[-1]
     training = statistics.median(run["train_seconds"] for run in runs)
     peak = statistics.median(run["peak_mib"] for run in runs)
-    accuracy, least = (f"{100 * last[name]:.4g} %" for name in ("value", "threshold"))
+    shares = last["metric"] != "loss"
+    reached, least = (
+        f"{100 * last[name]:.4g} %" if shares else f"{last[name]:.4g} nats" for name in ("value", "threshold")
+    )
     times_taken = [f"{training:.2f} s", f"{statistics.median(walls):.1f} s"]
     sizes = [f"{last['params']:,}", f"{last['flops_forward']:,}", f"{peak:.2f} MiB"]
     return [
         f"`{' '.join([Path(script).name, *flags])}`",
         last["dataset"],
-        f"**{accuracy}**",
+        f"**{reached}**",
         least,
         *times_taken,
         *sizes,

@@ -179,7 +179,7 @@ def test_bce_with_logits(case, seed):
     x, target, *options = case
     comp, ref = lib.bce_with_logits(x, target, *options), naive.bce_with_logits(x, target, *options)
     assert (comp.shape, comp.dtype) == (np.shape(ref), x.dtype)
-    np.testing.assert_allclose(comp, ref, **tolerance(x.dtype, 2e-6))
+    np.testing.assert_allclose(comp, ref, **tolerance(x.dtype, 5e-6))  # of terms up to 40, which cancel
     g = np.asarray(np.random.default_rng(seed).standard_normal(comp.shape)).astype(x.dtype)
     ref_grad = naive.slope(lambda x: naive.bce_with_logits(x, target, *options), x, g)
     np.testing.assert_allclose(

@@ -290,7 +290,8 @@ def test_profile_says_how_many_steps_there_were(run):
     done = run("xor_solved", "--use-pretrained", "--profile", "--no-plots")
     assert "Where 20 training steps spend their time, with the backward pass op by op" in done.out
     assert done.details["profiled_steps"] == 20
-    assert {op["calls"] for op in done.details["operations"]} == {0, 20, 40}
+    assert all(op["calls"] % 20 == 0 for op in done.details["operations"])
+    assert {op["calls"] for op in done.details["operations"] if op["name"] == "linear"} == {40}
 
 
 def test_flops_of_training_are_counted(run):

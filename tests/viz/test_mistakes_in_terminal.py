@@ -29,7 +29,7 @@ def shown(images, probabilities=None, *, width=120, **console) -> list[str]:
         None, SimpleNamespace(json=False), Console(file=screen, width=width, highlight=False, **console)
     )
     data = SimpleNamespace(test=(images, np.zeros(9, int)), names=NAMES)
-    report._lines(
+    report.show(
         worst_mistakes(SimpleNamespace(data=data, predict=lambda inputs: probabilities, watcher=report))
     )
     return screen.getvalue().splitlines()
