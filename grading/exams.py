@@ -179,7 +179,7 @@ def _written(
 
 _VALUES: dict[str, Any] = {
     "accuracy": lambda network, weights, exam: accuracy(network, weights, exam.x, exam.y),
-    "loss": loss,
+    "validation_loss": loss,
     "exact": exact,
     "accepted": accepted,
 }

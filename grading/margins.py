@@ -60,7 +60,7 @@ def inside(milestone: Milestone, run: Run, exam: exams.Exam) -> dict[str, float]
     }
     if milestone.dataset == "grammar":
         found["new"] = probes.sentences_are_new(run, milestone, exam)
-    if milestone.metric == "loss":
+    if milestone.metric == "validation_loss":
         found["known_words"], found["copied"] = probes.writes_words_of_its_own(run, milestone, exam)
         found["below_bigram"] = probes.better_than_counting_pairs(run, milestone, exam)
     return found

@@ -17,7 +17,7 @@ METRICS = {  # what a milestone can be measured by, and how its gates speak of i
     "accuracy": "an accuracy of",
     "exact": "a share of answers right in every letter of",
     "accepted": "a share of sentences that the grammar accepts of",
-    "loss": "a loss of at most",
+    "validation_loss": "a loss of at most",
 }
 
 
@@ -67,7 +67,7 @@ class Milestone:
     @property
     def falls(self) -> bool:
         """Whether a smaller value of the metric is a better one."""
-        return self.metric == "loss"
+        return self.metric == "validation_loss"
 
     def reaches_mark(self, value: float, mark: float) -> bool:
         """Whether `value` is as good as `mark`."""

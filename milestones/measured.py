@@ -64,7 +64,7 @@ def measure(script: str, times: int) -> list[str] | None:
     last = runs[-1]
     training = statistics.median(run["train_seconds"] for run in runs)
     peak = statistics.median(run["peak_mib"] for run in runs)
-    shares = last["metric"] != "loss"
+    shares = last["metric"] != "validation_loss"
     reached, least = (
         f"{100 * last[name]:.4g} %" if shares else f"{last[name]:.4g} nats" for name in ("value", "threshold")
     )

@@ -93,7 +93,7 @@ SHAKESPEARE = Milestone(
     dataset="tiny-shakespeare",
     input_shape=(CONTEXT,),
     classes=VOCABULARY,
-    metric=Metric("loss", "for each character of the text kept back", unit="nats", falls=True),
+    metric=Metric("validation_loss", "for each character of the text kept back", unit="nats", falls=True),
     marks={"pass": 1.88, "merit": 1.75, "distinction": 1.65},
     epochs=4,
     demo_epochs=1,

@@ -18,7 +18,7 @@ class Result:
     """The contract with whoever reads `results/<milestone>/<script>/result.json`.
 
     milestone, script, dataset: names. metric: "accuracy", the share of test examples answered
-    correctly, or another that the milestone names, such as "loss" in nats per character.
+    correctly, or another that the milestone names, such as "validation_loss" in nats per character.
     value, threshold: of the metric; passed: whether the first reaches the second.
     params: trainable numbers. flops_forward: of one forward pass of one example, by the operations' cost
     rules. peak_mib: the most memory at one time in three training steps (when nothing was trained: in the
