@@ -122,7 +122,13 @@ CIFAR10 = Milestone(
     choices={
         "model": {
             "lenet": {},
-            "resnet": {"build": build_resnet, "train": train_shifted, "epochs": 5, "lr": 0.4, "demo_share": 0.2},
+            "resnet": {
+                "build": build_resnet,
+                "train": train_shifted,
+                "epochs": 5,
+                "lr": 0.4,
+                "demo_share": 0.2,
+            },
         }
     },
 )

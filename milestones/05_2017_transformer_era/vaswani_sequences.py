@@ -22,7 +22,7 @@ from tinytorch.milestone.sequence_studies import draw_sequences, show_reversal, 
 from tinytorch.models import GPT, GPTConfig
 from tinytorch.nn import functional as F
 
-# --- the model ------------------------------------------------------------------------------------------------
+# --- the model ----------------------------------------------------------------------------------------------
 
 LENGTHS = (4, 12)  # letters of a sequence
 CONTEXT = 2 * LENGTHS[1] + 2  # with the task's name, the "=", and all but the last token of the answer
@@ -36,17 +36,17 @@ def loss_function(logits, targets):
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
 
 
-# --- the data: sequences drawn at random; none that is asked about is among those to learn from ---------------
+# --- the data: sequences drawn at random; none that is asked about is among those to learn from -------------
 
 
 def load(datasets, seed):
     asked = {task: make_sequences(task, 500, LENGTHS, seed=1000 + seed) for task in TASKS}
     learned = [make_sequences(task, 20_000, LENGTHS, seed=seed, exclude=asked[task]) for task in TASKS]
-    train, test = (tuple(map(np.concatenate, zip(*part))) for part in (learned, asked.values()))
+    train, test = (tuple(map(np.concatenate, zip(*part, strict=True))) for part in (learned, asked.values()))
     return Data(train, test)
 
 
-# --- the training ---------------------------------------------------------------------------------------------
+# --- the training -------------------------------------------------------------------------------------------
 
 
 def train(model, data, run):
@@ -63,7 +63,7 @@ def train(model, data, run):
             epoch.log(loss)
 
 
-# --- the result: an answer counts where every letter of it is right -------------------------------------------
+# --- the result: an answer counts where every letter of it is right -----------------------------------------
 
 
 def exact(run, inputs, targets):
@@ -78,7 +78,12 @@ SEQUENCES = Milestone(
     title="The transformer era: sequences",
     history=__doc__,
     insight="""
-    """,
+    To reverse, each letter to be written has one letter to look at, and the picture shows a head that finds
+    it: nothing told it where. What it learned are places: asked for more letters than it has learned from, it
+    fails at once, as the table above says. A recipe that works for every length would have to be learned too.
+
+    Every token looks at every one before it, so the scores grow with the square of the length. At 26 tokens
+    that is nothing; `vaswani_shakespeare.py` measures when it becomes something. """,
     dataset="sequences",
     input_shape=(CONTEXT,),
     classes=len(TOKENS),

@@ -45,7 +45,7 @@ def build_bpe(width=128):
     return build(width, MERGES)
 
 
-# --- the data: a million characters of plays; the last tenth is kept back ------------------------------------
+# --- the data: a million characters of plays; the last tenth is kept back -----------------------------------
 
 
 def load(datasets, seed, make_tokenizer=CharTokenizer.train):
@@ -60,7 +60,7 @@ def load_bpe(datasets, seed):
     return load(datasets, seed, lambda plays: BPETokenizer.train(plays, MERGES))
 
 
-# --- the training: the rate goes up and down once; every epoch cuts the text at other places -----------------
+# --- the training: the rate goes up and down once; every epoch cuts the text at other places ----------------
 
 
 def train(model, data, run):
@@ -89,7 +89,14 @@ SHAKESPEARE = Milestone(
     title="The transformer era: Shakespeare",
     history=__doc__,
     insight="""
-    """,
+    For each token and layer the weights cost 24 · width² FLOPs, and the scores 2 · context · width. At 64
+    tokens the scores are 4 % of it; at 1,536, twelve times the width, they are half. The measurements above
+    show it: time grows with the square of the length. Memory does not: no more than one tile of scores is
+    ever there.
+
+    To write a token, each weight is read once and used once. That is why a cache of keys and values saves the
+    arithmetic, and why the weights' bytes, and not their FLOPs, then set the pace. The cache takes 4 KiB a
+    token: 2 × 4 layers × 128 numbers. """,
     dataset="tiny-shakespeare",
     input_shape=(CONTEXT,),
     classes=VOCABULARY,

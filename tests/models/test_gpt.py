@@ -100,7 +100,9 @@ def test_attention_maps_are_what_the_attention_uses(config, tokens):
 @both
 def test_every_parameter_gets_a_gradient(config, tokens):
     model = gpt(config)
-    F.cross_entropy(model(tt.tensor(tokens[:, :-1])).flatten(0, 1), tt.tensor(tokens[:, 1:]).flatten()).backward()
+    F.cross_entropy(
+        model(tt.tensor(tokens[:, :-1])).flatten(0, 1), tt.tensor(tokens[:, 1:]).flatten()
+    ).backward()
     assert all(np.abs(p.grad.data).max() > 0 for p in model.parameters())
 
 
@@ -129,7 +131,7 @@ def test_decay_is_for_matrices_only():
     [
         ({"n_head": 3}, "expected n_head to divide n_embd=8, got 3 heads"),
         ({"n_layer": 0}, "expected n_layer of 1 or more, got 0"),
-        ({"positions": "sine"}, "expected positions to be \"learned\" or \"rotary\", got 'sine'"),
+        ({"positions": "sine"}, 'expected positions to be "learned" or "rotary", got \'sine\''),
         ({"n_head": 8, "positions": "rotary"}, "expected an even n_embd / n_head, got 1"),
     ],
 )

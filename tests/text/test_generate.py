@@ -121,7 +121,7 @@ def test_a_character_of_several_tokens_is_streamed_when_it_is_whole(model):
         """Says "é€." and nothing else."""
 
         config, training = model.config, False
-        bytes_left = list("é€.".encode())
+        bytes_left = iter("é€.".encode())
 
         def eval(self):
             return self
@@ -130,7 +130,7 @@ def test_a_character_of_several_tokens_is_streamed_when_it_is_whole(model):
 
         def head(self, _):
             logits = np.full((1, 256), -1e9, np.float32)
-            logits[0, self.bytes_left.pop(0)] = 0
+            logits[0, next(self.bytes_left)] = 0
             return tt.tensor(logits)
 
     generate(Scripted(), "x", 6, tokenizer=tokenizer, stream=pieces.append, use_cache=False)
@@ -147,7 +147,12 @@ def test_the_model_comes_back_in_its_mode(model):
 @pytest.mark.parametrize(
     ("prompt", "told", "error", "text"),
     [
-        ([], {}, ValueError, r"expected a prompt of shape \(t,\) or \(batch, t\) with t of 1 or more, got \(0,\)"),
+        (
+            [],
+            {},
+            ValueError,
+            r"expected a prompt of shape \(t,\) or \(batch, t\) with t of 1 or more, got \(0,\)",
+        ),
         ([[[1]]], {}, ValueError, r"got \(1, 1, 1\)"),
         ("abc", {}, TypeError, "expected a tokenizer with a prompt that is a string, got none"),
         ([1], {"temperature": -1.0}, ValueError, "expected a temperature of 0 or more, got -1.0"),

@@ -22,8 +22,8 @@ EXIT_CODES = """exit codes:
 class Settings:
     """What the flags, and the milestone's defaults, come to.
 
-    mode: "train", "demo", "pretrained" or "test-only". chosen: for each of the milestone's choices, the flag's
-    name and what it chose. options: the milestone's own flags that were given, with their texts.
+    mode: "train", "demo", "pretrained" or "test-only". chosen: for each of the milestone's choices, the
+    flag's name and what it chose. options: the milestone's own flags that were given, with their texts.
     ignored: flags that were given and mean nothing in this mode.
     """
 
@@ -147,7 +147,9 @@ def _default(milestone: Milestone, name: str) -> str:
     usual = getattr(milestone, name)
     told = [f"{usual:g}"]
     for named in milestone.choices.values():
-        told += [f"{over[name]:g} for {choice}" for choice, over in named.items() if over.get(name, usual) != usual]
+        told += [
+            f"{over[name]:g} for {choice}" for choice, over in named.items() if over.get(name, usual) != usual
+        ]
     return ", ".join(told)
 
 

@@ -113,6 +113,7 @@ class _Session:
             with report.training(run):
                 run.train()
         result = self._measure(run, costs)
+        assert result.value is not None
         report.after(before, run, result, self._picture(run))
         training_flops = studies.training_flops(run) if settings.trains else None
         report.measurements(result, data, training_flops, (warmup, compiled), process_peak())
@@ -203,6 +204,7 @@ class _Session:
         milestone, settings = self.milestone, self.settings
         note = ""
         if settings.save_weights:
+            assert result.value is not None
             told = weights.save(
                 run, milestone.weights_file, result.value, _command(milestone, *_recipe(settings))
             )

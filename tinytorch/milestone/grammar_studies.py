@@ -35,7 +35,10 @@ def study_grammar(run: Run) -> dict[str, Any]:
     right = [sentence for sentence in write_lines(run, ASKED) if accepts(sentence)]
     new = sum(sentence not in known for sentence in right) / max(1, len(right))
     counted = {n: _share_accepted(_ngrams(sorted(known), n, ASKED)) for n in (2, 3, 4)}
-    run.say(f"[bold]Its own sentences[/]  {new:.1%} of those that are right were not among the {len(known):,} it learned from")
+    run.say(
+        f"[bold]Its own sentences[/]  {new:.1%} of those that are right were not among the "
+        f"{len(known):,} that it learned from"
+    )
     run.say(
         "[bold]Models that count[/]  of sentences by a model that knows which word follows the last "
         + ", ".join(f"{n - 1}: {share:.1%}" for n, share in counted.items())
@@ -47,7 +50,9 @@ def study_grammar(run: Run) -> dict[str, Any]:
 def draw_grammar(run: Run) -> None:
     """Where each head looks in a sentence whose verb agrees with a word far before it; the learning curve."""
     maps, tokens = maps_of(run, f"\n{DISTANT}")
-    viz.attention_maps(maps, tokens, run.picture("attention.png"), title="Where each head looks, layer by layer")
+    viz.attention_maps(
+        maps, tokens, run.picture("attention.png"), title="Where each head looks, layer by layer"
+    )
     if run.history:
         m = run.milestone
         viz.learning_curves(

@@ -68,7 +68,9 @@ def write_lines(run: Run, count: int) -> list[str]:
     """`count` lines of the model's own, each from the line break before it to the one behind it."""
     tokenizer = run.data.extra["tokenizer"]
     (end,), context = tokenizer.encode("\n"), run.model.config.block_size
-    texts = generate(run.model, np.full((count, 1), end), context - 1, stop=end, seed=run.seed, temperature=TEMPERATURE)
+    texts = generate(
+        run.model, np.full((count, 1), end), context - 1, stop=end, seed=run.seed, temperature=TEMPERATURE
+    )
     return [tokenizer.decode(text[1:]).partition("\n")[0] for text in texts]
 
 

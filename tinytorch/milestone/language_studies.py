@@ -1,4 +1,4 @@
-"""What is asked of a language model beside its loss: what it writes, what attention costs, what a cache saves."""
+"""What a language model is asked beside its loss: what it writes, what attention costs and a cache saves."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def study_language_model(run: Run) -> dict[str, Any]:
     )
     judged = judge(run)
     cost = attention_cost()
-    run.say("\n[bold]What attention costs[/]  4 heads of 32, forward and backward: tile by tile, and with all scores")
+    run.say(
+        "\n[bold]What attention costs[/]  4 heads of 32, forward and backward: tile by tile, and "
+        "(second lines) with all scores"
+    )
     run.say("  tokens" + "".join(f"{row['t']:>10,}" for row in cost))
     for name, unit, factor in (("seconds", "ms", 1e3), ("mib", "MiB", 1.0)):
         for kind in ("", "naive_"):
@@ -74,9 +77,7 @@ def baselines(run: Run) -> dict[str, float]:
     learned = train.ravel().astype(np.int64)
     per_character = following.size / len(tokenizer.decode(following.ravel()))
     counts: dict[str, Callable[..., float]] = {"unigram": unigram_loss, "bigram": bigram_loss}
-    return {
-        name: loss(learned, asked, tokenizer.vocab_size) * per_character for name, loss in counts.items()
-    }
+    return {name: loss(learned, asked, tokenizer.vocab_size) * per_character for name, loss in counts.items()}
 
 
 def judge(run: Run) -> dict[str, float]:
@@ -84,9 +85,10 @@ def judge(run: Run) -> dict[str, float]:
     text, corpus = write(run, JUDGED), run.data.extra["text"]
     found = {"known_words": known_words(text, corpus), "copied_windows": copied_windows(text, corpus)}
     run.say(
-        f"[bold]What it writes[/]  {JUDGED:,} tokens at temperature {TEMPERATURE:g}: {found['known_words']:.1%} "
-        "of the words of three letters or more\n  occur in the text it learned from, "
-        f"and {found['copied_windows']:.1%} of all stretches of 40 characters are copied from it"
+        f"[bold]What it writes[/]  {JUDGED:,} tokens at temperature {TEMPERATURE:g}: "
+        f"{found['known_words']:.1%} of the words of three letters or more\n"
+        f"  occur in the text it learned from, {found['copied_windows']:.1%} of all stretches of 40 characters "
+        "are copied from it"
     )
     return found
 

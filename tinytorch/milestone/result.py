@@ -18,14 +18,15 @@ class Result:
     """The contract with whoever reads `results/<milestone>/<script>/result.json`.
 
     milestone, script, dataset: names. metric: "accuracy", the share of test examples answered
-    correctly, or another that the milestone names, such as "validation_loss" in nats per character.
+    correctly, or another of the milestone's own, such as "validation_loss" in nats per character.
     value, threshold: of the metric; passed: whether the first reaches the second.
     params: trainable numbers. flops_forward: of one forward pass of one example, by the operations' cost
     rules. peak_mib: the most memory at one time in three training steps (when nothing was trained: in the
     evaluation), from building the model on, without the dataset; counted by tracemalloc, in a pass of its
     own. train_seconds: without compiling and evaluating. compile_seconds: spent on compiling kernels in the
     whole run. eval_seconds: for the whole test set, once. epochs: trained, 0 for pre-trained weights.
-    history: for each epoch its number, mean loss, metric on the test data (None where not finite) and seconds.
+    history: for each epoch its number, mean loss, metric on the test data and seconds; what is not
+    finite is None.
     versions: of Python and of the libraries that computed.
 
     After `--test-only`, which measures nothing, value, passed, peak_mib and the seconds are None.

@@ -107,7 +107,7 @@ class Run:
         self.train_seconds = 0.0
         self._steps_left: int | None = None
         tt.manual_seed(seed)
-        self.model: Module = milestone.build() if size is None else milestone.build(size)
+        self.model: Any = milestone.build() if size is None else milestone.build(size)
         self._keep(0)
 
     # --- training ---------------------------------------------------------------------------------------

@@ -51,7 +51,11 @@ def reversal(model: Module) -> list[str]:
     written = [tokens[i + 1] for i in range(LETTERS + 1, 2 * LETTERS + 1)]
     lines = viz.attention_in_terminal(heads[best], written, tokens[question])
     said = f"{example.spell(0)}   row: the letter to be written; column: the letter it looks at"
-    return [said, *lines, f"this head gives {turned[best]:.0%} of its attention to the letter that is to come"]
+    return [
+        said,
+        *lines,
+        f"this head gives {turned[best]:.0%} of its attention to the letter that is to come",
+    ]
 
 
 def study_sequences(run: Run) -> dict[str, Any]:
@@ -61,7 +65,9 @@ def study_sequences(run: Run) -> dict[str, Any]:
         for task in TASKS
     }
     longest = int((run.data.test[0] == TOKENS.index("=")).argmax(1).max()) - 1
-    run.say(f"[bold]Longer than it has seen[/]  {ASKED} sequences each; it learned from up to {longest} letters")
+    run.say(
+        f"[bold]Longer than it has seen[/]  {ASKED} sequences each; it learned from up to {longest} letters"
+    )
     run.say("  letters " + "".join(f"{n:>9}" for n in LONGER))
     for task, shares in found.items():
         run.say(f"  {task:<8}" + "".join(f"{100 * share:>7.1f} %" for share in shares))

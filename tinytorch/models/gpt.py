@@ -80,7 +80,7 @@ class CausalSelfAttention(Module):
 
     def weights(self, x: Tensor) -> Tensor:
         """How much each token looks at each: (b, heads, t, t), rows that sum to one, zeros for the future."""
-        b, t, c = x.shape
+        b, t, _ = x.shape
         split = self._queries_keys_values(x, 0).reshape(b, t, 3, self.config.n_head, self.config.head_size)
         queries, keys = (split[:, :, i].transpose(1, 2) for i in (0, 1))
         scores = queries @ keys.mT / math.sqrt(self.config.head_size)
@@ -109,7 +109,7 @@ class FeedForward(Module):
 
 
 class Block(Module):
-    """`x + attn(ln_1(x))`, then `x + mlp(ln_2(x))`: normalised before, so that the sum itself goes through."""
+    """`x + attn(ln_1(x))`, then `x + mlp(ln_2(x))`: normalised before, so the sum itself goes through."""
 
     def __init__(self, config: GPTConfig):
         super().__init__()
@@ -211,7 +211,9 @@ class GPT(Module):
             raise ValueError(f"GPT: expected tokens of shape (batch, time), got {tokens.shape}")
         end, longest = start + tokens.shape[1], self.config.block_size
         if end > longest:
-            raise ValueError(f"GPT: expected at most {longest} tokens (block_size), got {end}. Cut the context.")
+            raise ValueError(
+                f"GPT: expected at most {longest} tokens (block_size), got {end}. Cut the context."
+            )
         x = self.wte(tokens)
         if self.wpe is not None:
             x = x + self.wpe.weight[start:end]

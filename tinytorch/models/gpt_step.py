@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def step(model: GPT, x: Tensor, cache: KVCache) -> Tensor:
 
 
 def _weights(block: Block) -> list[np.ndarray]:
-    layers = (
+    layers: tuple[Any, ...] = (
         block.ln_1, block.attn.c_attn, block.attn.c_proj, block.ln_2, block.mlp.c_fc, block.mlp.c_proj
     )  # fmt: skip
     arrays = []

@@ -41,14 +41,14 @@ def generate(
     use_cache: False reads all tokens again for every new one. The logits are the same.
 
     The model reads at most `block_size` tokens. When they are full it goes on with the last half of them,
-    which a cache has to read anew because their places change; with or without one the text is the same.
+    which a cache has to read anew because their places change; with or without it the text is the same.
 
     Returns the prompt with what follows, as int64 of the prompt's shape, or as a string. The model is left in
     the mode it was in, train or eval; it generates in eval.
     Cost of a token with a cache: about 2 · parameters FLOPs; without, that times the tokens before it.
 
-    Raises ValueError for an empty prompt, and for numbers outside of their ranges; IndexError for a token that
-    the model does not know.
+    Raises ValueError for an empty prompt, and for numbers outside of their ranges; IndexError for a token
+    that the model does not know.
 
     >>> import tinytorch as tt
     >>> from tinytorch.models import GPT, GPTConfig
@@ -67,14 +67,14 @@ def generate(
     tokens = tokens[None] if single else tokens
     if tokens.ndim != 2 or not tokens.shape[1]:
         raise ValueError(
-            f"generate: expected a prompt of shape (t,) or (batch, t) with t of 1 or more, got {np.shape(prompt)}"
+            "generate: expected a prompt of shape (t,) or (batch, t) with t of 1 or more, "
+            f"got {np.shape(prompt)}"
         )
     if max_new_tokens < 0:
         raise ValueError(f"generate: expected max_new_tokens of 0 or more, got {max_new_tokens}")
     choose = _Choice(temperature, top_k, top_p, seed)
     ends = np.atleast_1d([] if stop is None else np.asarray(stop, np.int64))
-    if stream is not None and text:
-        stream = _Pieces(tokenizer, stream)
+    show: Any = _Pieces(tokenizer, stream) if stream is not None and text else stream
     trained, reader = model.training, _Reader(model, len(tokens), use_cache)
     whole = np.empty((len(tokens), tokens.shape[1] + max_new_tokens), np.int64)
     whole[:, : tokens.shape[1]] = tokens
@@ -90,8 +90,8 @@ def generate(
                 length += 1
                 if ends.size:
                     ended |= np.isin(chosen, ends)
-                if stream is not None:
-                    stream(int(chosen[0]) if single else chosen)
+                if show is not None:
+                    show(int(chosen[0]) if single else chosen)
     finally:
         model.train(trained)
     whole = whole[:, :length]

@@ -1,0 +1,65 @@
+"""One token through a block in one launch: the same as in plain NumPy, and for any number of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.kernels import naive_decode as naive
+from tests.kernels.layouts import FLOATS, assert_same_for_any_threads, tolerance
+from tinytorch.kernels import decode as lib
+from tinytorch.kernels.rotary import turns
+
+
+def case(dtype, *, batch=2, heads=2, size=6, context=7, start=3, bias=True, rotary=True):
+    """The arguments of `block_step`, in its order."""
+    rng, c = np.random.default_rng(0), heads * size
+    draw = lambda *shape: rng.standard_normal(shape).astype(dtype)  # noqa: E731
+    shapes = ((c,), (3 * c, c), (c, c), (c,), (4 * c, c), (c, 4 * c))
+    weights = [part for shape in shapes for part in (draw(*shape) / c**0.5, draw(shape[0] if bias else 0))]
+    angles = turns(np.arange(context), size // 2, 1e4, False, np.dtype(dtype))
+    table = angles if rotary else np.empty((2, 0, 0), dtype)
+    kept = [draw(batch, heads, context, size) for _ in range(2)]
+    return [draw(batch, c), *weights, 1e-5, table, start, *kept]
+
+
+@pytest.mark.nojit_ok
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"start": 0},
+        {"start": 6},
+        {"bias": False},
+        {"rotary": False},
+        {"batch": 1, "heads": 1, "size": 2},
+        {"heads": 3, "size": 14},  # 42 columns: more than one share of rows, the last not full
+    ],
+    ids=str,
+)
+def test_a_step(dtype, how):
+    arguments = case(dtype, **how)
+    expected = naive.block_step(
+        *(np.array(a, np.float64) if isinstance(a, np.ndarray) else a for a in arguments)
+    )
+    lib.block_step(*arguments)
+    for found, wanted in zip((arguments[0], *arguments[-2:]), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, **tolerance(dtype, 2e-5))
+
+
+@pytest.mark.nojit_ok
+def test_large_scores_do_not_overflow():
+    arguments = case(np.float32)
+    arguments[3] *= 1e4
+    lib.block_step(*arguments)
+    assert np.isfinite(arguments[0]).all()
+
+
+def test_threads_do_not_change_a_bit():
+    def step():
+        arguments = case(np.float32, batch=3, heads=4, size=32, context=50, start=40)
+        lib.block_step(*arguments)
+        return np.concatenate([part.ravel() for part in (arguments[0], *arguments[-2:])])
+
+    assert_same_for_any_threads(step)
