@@ -48,7 +48,8 @@ def ours(batch: int) -> Step:
     return repeat(optimizer, lambda: tt.cross_entropy(model(x).reshape(-1, VOCABULARY), y.reshape(-1)))
 
 
-def _torch_model() -> Any:
+def torch_model(context: int = CONTEXT) -> Any:
+    """The same network in PyTorch, with room for `context` tokens."""
     import torch
     from torch import nn
     from torch.nn import functional
@@ -71,7 +72,7 @@ def _torch_model() -> Any:
     class Model(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.wte, self.wpe = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(CONTEXT, WIDTH)
+            self.wte, self.wpe = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(context, WIDTH)
             self.h = nn.ModuleList([Block() for _ in range(LAYERS)])
             self.ln_f = nn.LayerNorm(WIDTH)
             for parameter in self.parameters():
@@ -92,7 +93,7 @@ def torch(batch: int, fused: bool = True, compiled: bool = False) -> Step:
     import torch
     from torch.nn import functional
 
-    model = _torch_model()
+    model = torch_model()
     groups = [
         {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": DECAY},
         {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},

@@ -10,6 +10,7 @@ from benchmarks import (
     cnn,
     conv,
     gemm,
+    generation,
     gpt,
     image_layers,
     mlp,
@@ -27,7 +28,7 @@ WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for module in (
         gemm, perceptron, xor, mlp, mnist_epoch, conv, image_layers, cnn, resnet, cifar_epoch, cifar_accuracy,
-        attention, text_layers, gpt, bpe, recurrent, startup,
+        attention, text_layers, gpt, generation, bpe, recurrent, startup,
     )
     for workload in module.WORKLOADS
 }  # fmt: skip

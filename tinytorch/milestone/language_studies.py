@@ -87,7 +87,7 @@ def judge(run: Run) -> dict[str, float]:
     run.say(
         f"[bold]What it writes[/]  {JUDGED:,} tokens at temperature {TEMPERATURE:g}: "
         f"{found['known_words']:.1%} of the words of three letters or more\n"
-        f"  occur in the text it learned from, {found['copied_windows']:.1%} of all stretches of 40 characters "
+        f"  occur in the text it read, {found['copied_windows']:.1%} of all stretches of 40 characters "
         "are copied from it"
     )
     return found
