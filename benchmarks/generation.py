@@ -1,4 +1,4 @@
-"""Writing 255 tokens after a first one, with keys and values cached and without: the GPT of `gpt.py`, but with
+"""Writing 255 tokens after a first one, with keys and values cached and without: the GPT of `gpt.py`, with
 room for 256 tokens.
 
 Each token is drawn from the model's probabilities. PyTorch has a cache of its own here, preallocated like

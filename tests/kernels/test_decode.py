@@ -23,6 +23,11 @@ def case(dtype, *, batch=2, heads=2, size=6, context=7, start=3, bias=True, rota
     return [draw(batch, c), *weights, 1e-5, table, start, *kept]
 
 
+def step(arguments):
+    """`block_step` with the weights as one argument."""
+    lib.block_step(arguments[0], arguments[1:13], *arguments[13:])
+
+
 @pytest.mark.nojit_ok
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
@@ -35,6 +40,7 @@ def case(dtype, *, batch=2, heads=2, size=6, context=7, start=3, bias=True, rota
         {"rotary": False},
         {"batch": 1, "heads": 1, "size": 2},
         {"heads": 3, "size": 14},  # 42 columns: more than one share of rows, the last not full
+        {"heads": 4, "size": 48, "batch": 1},  # on all threads
     ],
     ids=str,
 )
@@ -43,7 +49,7 @@ def test_a_step(dtype, how):
     expected = naive.block_step(
         *(np.array(a, np.float64) if isinstance(a, np.ndarray) else a for a in arguments)
     )
-    lib.block_step(*arguments)
+    step(arguments)
     for found, wanted in zip((arguments[0], *arguments[-2:]), expected, strict=True):
         np.testing.assert_allclose(found, wanted, **tolerance(dtype, 2e-5))
 
@@ -52,14 +58,15 @@ def test_a_step(dtype, how):
 def test_large_scores_do_not_overflow():
     arguments = case(np.float32)
     arguments[3] *= 1e4
-    lib.block_step(*arguments)
+    step(arguments)
     assert np.isfinite(arguments[0]).all()
 
 
 def test_threads_do_not_change_a_bit():
-    def step():
-        arguments = case(np.float32, batch=3, heads=4, size=32, context=50, start=40)
-        lib.block_step(*arguments)
+    def wide():
+        arguments = case(np.float32, batch=3, heads=4, size=48, context=50, start=40)
+        assert arguments[3].size > lib.ALONE
+        step(arguments)
         return np.concatenate([part.ravel() for part in (arguments[0], *arguments[-2:])])
 
-    assert_same_for_any_threads(step)
+    assert_same_for_any_threads(wide)

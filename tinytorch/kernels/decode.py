@@ -9,13 +9,17 @@ The block is GPT's: `x + attention(norm(x))`, then `x + mlp(norm(x))`, tanh-GELU
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import prange
 
 from tinytorch.kernels import vecmath
 from tinytorch.kernels._jit import kernel
+from tinytorch.kernels.maps import both
 
 ROWS = 32  # of a weight that one iteration takes
+ALONE = 100_000  # numbers in `attn` (180 columns) up to which waking other threads costs more than it gains
 
 
 @kernel(inline=True)
@@ -91,17 +95,10 @@ def _attend(query, key, value, table, start, keys, values, out):
             out[j] += share * values[s, j]
 
 
-@kernel(parallel=True)
-def block_step(
+def _block_step(
     x, ln_1, ln_1_bias, attn, attn_bias, proj, proj_bias, ln_2, ln_2_bias, fc, fc_bias, down, down_bias,
     epsilon, table, start, keys, values,
 ):  # fmt: skip
-    """Carry one token of each sequence through a block, in place.
-
-    x: (b, c). Weights as in `nn.Linear`, (out, in); a bias without elements is none. table: cosines and sines
-    (2, context, d / 2) for rotary positions, or nothing. start: tokens in the cache before.
-    keys, values: (b, h, context, d), which get one more.
-    """
     batch, width = x.shape
     heads, size = keys.shape[1], keys.shape[3]
     normed, mixed = np.empty((batch, width), x.dtype), np.empty((batch, width), x.dtype)
@@ -124,3 +121,22 @@ def block_step(
         _rows(task, fc, fc_bias, normed, inner, False, True)
     for task in prange((width + ROWS - 1) // ROWS):  # owns ROWS columns of x
         _rows(task, down, down_bias, inner, x, True, False)
+
+
+_serial, _parallel = both(_block_step, "block_step")
+
+
+def block_step(
+    x: np.ndarray, weights: Sequence[np.ndarray], epsilon: float, table: np.ndarray, start: int,
+    keys: np.ndarray, values: np.ndarray,
+) -> None:  # fmt: skip
+    """Carry one token of each sequence through a block, in place.
+
+    x: (b, c). weights: weight and bias of the first norm, of the layers that give queries, keys and values and
+    that mix the heads, of the second norm, of the two layers of the MLP; as in `nn.Linear`, (out, in). A bias
+    without elements is none. table: cosines and sines (2, context, d / 2) for rotary positions, or
+    nothing. start: tokens in the cache before. keys, values: (b, h, context, d), which get one more.
+    All arrays are C-contiguous and of one dtype.
+    """
+    run = _serial if weights[2].size <= ALONE else _parallel
+    run(x, *weights, epsilon, table, start, keys, values)

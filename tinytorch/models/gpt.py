@@ -10,7 +10,7 @@ import numpy as np
 
 from tinytorch import ops
 from tinytorch.kernels.rotary import turns
-from tinytorch.models.gpt_step import may_step, step
+from tinytorch.models.gpt_step import layers_of, may_step, step
 from tinytorch.models.kv_cache import KVCache, LayerCache
 from tinytorch.nn import Embedding, LayerNorm, Linear, Module, ModuleList, init
 from tinytorch.nn import functional as F
@@ -104,8 +104,9 @@ class FeedForward(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (b, t, c) -> (b, t, c)."""
-        hidden = ops.linear(x, self.c_fc.weight, self.c_fc.bias, activation="gelu_tanh")
-        return self.c_proj(hidden)
+        if self.c_fc._hooks is not None:  # somebody wants to see what GELU is given
+            return self.c_proj(ops.gelu(self.c_fc(x), approximate="tanh"))
+        return self.c_proj(ops.linear(x, self.c_fc.weight, self.c_fc.bias, activation="gelu_tanh"))
 
 
 class Block(Module):
@@ -172,7 +173,7 @@ class GPT(Module):
     def hidden(self, tokens: Any, cache: KVCache | None = None) -> Tensor:
         """Tokens (b, t) -> what the output layer sees, (b, t, n_embd)."""
         x = self._embed(tokens, 0 if cache is None else cache.length)
-        if cache is not None and may_step(self, x):
+        if cache is not None and may_step(self, x, cache):
             return self.ln_f(step(self, x, cache))
         for i, block in enumerate(self.h):
             x = block(x, None if cache is None else cache.layers[i])
@@ -195,7 +196,9 @@ class GPT(Module):
         c = self.config
         dtype, places = self.wte.weight.dtype, np.arange(c.block_size)
         table = turns(places, c.head_size // 2, 1e4, False, dtype) if c.positions == "rotary" else None
-        return KVCache(c.n_layer, batch, c.n_head, c.block_size, c.head_size, dtype, table)
+        return KVCache(
+            c.n_layer, batch, c.n_head, c.block_size, c.head_size, dtype, turns=table, modules=layers_of(self)
+        )
 
     def parameter_groups(self, weight_decay: float = 0.1) -> list[dict[str, Any]]:
         """For an optimiser: matrices and tables with weight decay, biases and norms without."""

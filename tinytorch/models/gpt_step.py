@@ -20,28 +20,29 @@ FEW = 8  # sequences up to which the weights are read for each of them, rather t
 _NONE = {dtype: np.empty(0, dtype) for dtype in (np.dtype(np.float32), np.dtype(np.float64))}
 
 
-def may_step(model: GPT, x: Tensor) -> bool:
-    """Whether x (b, t, c) is one token of a few sequences, nothing is recorded or watched, and every layer of
-    the blocks is what `GPT` made it, without hooks."""
-    if x.shape[1] != 1 or x.shape[0] > FEW or modes.grad or observers:
+def layers_of(model: GPT) -> tuple[Module, ...] | None:
+    """All modules inside the blocks where each is what `GPT` made it, else None."""
+    modules = tuple(module for block in model.h for module in block.modules())
+    kinds = {type(module) for module in modules} - {Linear, LayerNorm}
+    return modules if {kind.__module__ for kind in kinds} == {"tinytorch.models.gpt"} else None
+
+
+def may_step(model: GPT, x: Tensor, cache: KVCache) -> bool:
+    """Whether x (b, t, c) is one token of a few sequences, nothing is recorded or watched, and nobody has
+    hooked into a layer of the blocks or put a forward of another kind into it."""
+    if x.shape[1] != 1 or x.shape[0] > FEW or modes.grad or observers or cache.modules is None:
         return False
     if model.training and model.config.dropout:
         return False
-    return all(_is_plain(module) for block in model.h for module in block.modules())
-
-
-def _is_plain(module: Module) -> bool:
-    kind = type(module)
-    ours = kind.__module__ == "tinytorch.models.gpt" or kind in (Linear, LayerNorm)
-    return ours and module._hooks is None and "forward" not in module.__dict__
+    return all(module._hooks is None and "forward" not in module.__dict__ for module in cache.modules)
 
 
 def step(model: GPT, x: Tensor, cache: KVCache) -> Tensor:
     """x (b, 1, c) through all blocks; the cache holds one token more afterwards."""
     start = cache.length
-    rows = np.array(x.data[:, 0])
+    rows = np.array(x._data[:, 0])
     for block, layer in zip(model.h, cache.layers, strict=True):
-        block_step(rows, *_weights(block), block.ln_1.eps, cache.turns, start, layer.keys, layer.values)
+        block_step(rows, _weights(block), block.ln_1.eps, cache.turns, start, layer.keys, layer.values)
         layer.length = start + 1
     return Tensor(rows[:, None])
 
@@ -52,6 +53,6 @@ def _weights(block: Block) -> list[np.ndarray]:
     )  # fmt: skip
     arrays = []
     for layer in layers:
-        weight, bias = layer.weight.data, layer.bias
-        arrays += [weight, _NONE[weight.dtype] if bias is None else bias.data]
+        weight, bias = layer.weight._data, layer.bias
+        arrays += [weight, _NONE[weight.dtype] if bias is None else bias._data]
     return arrays

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinytorch import ops
 from tinytorch.kernels.memory import empty
+from tinytorch.nn import Module
 from tinytorch.tensor import Tensor
 
 
@@ -48,15 +50,17 @@ class KVCache:
 
     Nothing in it has a gradient: it is for generation, under `no_grad`.
 
-    turns: cosines and sines of all places, (2, context, head size / 2), or nothing, for `gpt_step`.
+    turns: cosines and sines of all places, (2, context, head size / 2), or nothing; modules: those of the
+    model that fills it, where `gpt_step` may stand in for them.
 
     Memory: 2 · layers · batch · context · width numbers; see `nbytes`.
     """
 
     def __init__(
         self, layers: int, batch: int, heads: int, context: int, head_size: int, dtype: Any = np.float32,
-        turns: np.ndarray | None = None,
+        turns: np.ndarray | None = None, modules: Sequence[Module] | None = None,
     ):  # fmt: skip
+        self.modules = modules
         self.layers = [LayerCache(batch, heads, context, head_size, dtype) for _ in range(layers)]
         self.turns = np.empty((2, 0, 0), dtype) if turns is None else turns
 
