@@ -132,10 +132,10 @@ def block_step(
 ) -> None:  # fmt: skip
     """Carry one token of each sequence through a block, in place.
 
-    x: (b, c). weights: weight and bias of the first norm, of the layers that give queries, keys and values and
-    that mix the heads, of the second norm, of the two layers of the MLP; as in `nn.Linear`, (out, in). A bias
-    without elements is none. table: cosines and sines (2, context, d / 2) for rotary positions, or
-    nothing. start: tokens in the cache before. keys, values: (b, h, context, d), which get one more.
+    x: (b, c). weights: weight and bias of the first norm, of the layers that give queries, keys and values
+    and that mix the heads, of the second norm, and of the two layers of the MLP; as in `nn.Linear`, (out,
+    in). A bias without elements is none. table: cosines and sines (2, context, d / 2) for rotary positions,
+    or nothing. start: tokens in the cache before. keys, values: (b, h, context, d), which get one more.
     All arrays are C-contiguous and of one dtype.
     """
     run = _serial if weights[2].size <= ALONE else _parallel
