@@ -97,7 +97,7 @@ def _share(a_id, b_id, c_id, start_id, scratch_id, relu, part, parts):
         pack_a = CROWDED and a_row % 4096 == 0 and n >= DIRECT_COLUMNS
     else:
         pack_a = kc * a_k > IN_PLACE_A and n >= TURNED_COLUMNS
-    b_in_place = b_col == size and k * b_k <= IN_PLACE_B
+    b_in_place = b_col == size and kc * b_k <= IN_PLACE_B and k * b_k <= 4 * IN_PLACE_B
 
     # Where: the rows and columns of this share, and its part of the scratch.
     vectors = (n + lanes - 1) // lanes
