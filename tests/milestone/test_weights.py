@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tinytorch as tt
 from tinytorch.milestone import Run, weights
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -57,6 +60,22 @@ def test_missing_or_foreign_weights_end_with_3_and_the_command(run, milestones, 
         assert done.code == 3
         assert "The pre-trained weights cannot be used." in done.err
         assert "python milestones/01_1957_perceptron/perceptron_trained.py --save-weights" in done.err
+
+
+def test_every_file_that_ships_tells_the_metric_of_its_milestone_and_that_it_was_reached(milestones):
+    """`--use-pretrained` prints them; a metric that was renamed would end it with a KeyError."""
+    shipped = 0
+    for milestone in milestones.values():
+        choices = [dict(zip(milestone.choices, [name], strict=True)) for options in milestone.choices.values()
+                   for name in options]  # fmt: skip
+        for chosen in choices or [{}]:
+            variant = milestone.choose(chosen)
+            if variant.weights_file.exists():
+                facts = weights.load(variant.build(), variant.weights_file, "")
+                assert variant.metric.reaches(facts[variant.metric.name], variant.threshold)
+                assert f"{variant.script}.py" in facts["command"]
+                shipped += 1
+    assert shipped == len(list((ROOT / "milestones" / "weights").iterdir()))
 
 
 def test_save_weights_flag_makes_them_the_pretrained_ones(run, milestones, tmp_path, monkeypatch):

@@ -54,7 +54,8 @@ def language_curve(
         raise ValueError("language_curve: expected at least one epoch in the history, got none")
     counted = all(entry.get("tokens") is not None for entry in history)
     drawing = style.figure(8.6, 4.3)
-    axes = style.clean(drawing.subplots(), f"{metric}, nats", "tokens read" if counted else "epoch")
+    label = metric.replace("_", " ")
+    axes = style.clean(drawing.subplots(), f"{label}, nats", "tokens read" if counted else "epoch")
     names, shape = [], _shape(history)
     for key, name, colour in ((metric, "validation", style.BLUE), (training, "training", style.ORANGE)):
         points = _points(history, "tokens" if counted else "epoch", key) if key else []
