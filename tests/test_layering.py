@@ -31,7 +31,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("nn", "optim", "data", "serialization"),
     ("_warmup",),
     ("models",),
-    ("training", "systems", "text", "datasets", "viz"),
+    ("training", "text", "datasets", "viz"),
+    ("systems",),
     ("milestone",),
     ("cli",),
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinytorch.kernels._jit import get_num_threads
-from tinytorch.milestone.milestone import Milestone
+from tinytorch.milestone.script import Script
 
 EXIT_CODES = """exit codes:
   0  the threshold is met, or there was nothing to meet
@@ -50,12 +50,12 @@ class Settings:
         return self.mode in ("train", "demo")
 
 
-def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
+def parse(script: Script, arguments: Sequence[str] | None) -> Settings:
     """Read the flags. Bad usage is explained on stderr and ends with SystemExit(2)."""
     parser = argparse.ArgumentParser(
-        prog=f"{milestone.script}.py",
-        description=f"{milestone.title} ({milestone.year}). Trains on {milestone.dataset}, "
-        f"passes at {milestone.metric.mark_text(milestone.threshold).replace('%', '%%')}.",
+        prog=f"{script.script}.py",
+        description=f"{script.title} ({script.year}). Trains on {script.dataset}, "
+        f"passes at {script.metric.mark_text(script.threshold).replace('%', '%%')}.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -67,20 +67,20 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     modes.add_argument(
         "--demo-mode",
         action="store_true",
-        help=f"train for fewer epochs: {_default(milestone, 'demo_epochs')}",
+        help=f"train for fewer epochs: {_default(script, 'demo_epochs')}",
     )
     modes.add_argument(
         "--use-pretrained", action="store_true", help="evaluate the weights that ship, train none"
     )
     recipe = parser.add_argument_group("the recipe")
-    for flag, named in milestone.choices.items():
+    for flag, named in script.choices.items():
         recipe.add_argument(f"--{flag}", choices=named, default=next(iter(named)), help="default %(default)s")
     for flag, kind, letter, what in (
         ("--epochs", _whole(1), "N", ""),
         ("--batch-size", _whole(1), "N", ""),
         ("--lr", _positive, "X", "learning rate, "),
     ):
-        usual = _default(milestone, flag[2:].replace("-", "_"))
+        usual = _default(script, flag[2:].replace("-", "_"))
         recipe.add_argument(flag, type=kind, metavar=letter, help=f"{what}default {usual}")
     recipe.add_argument(
         "--seed", type=_whole(0), default=0, metavar="N", help="fixes everything random, default 0"
@@ -88,7 +88,7 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     recipe.add_argument(
         "--threads", type=_whole(1), metavar="N", help="the result is the same for any number"
     )
-    for flag, meaning in milestone.options.items():
+    for flag, meaning in script.options.items():
         recipe.add_argument(f"--{flag}", metavar="TEXT", help=meaning)
     places = parser.add_argument_group("where things are")
     places.add_argument(
@@ -97,10 +97,8 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     places.add_argument("--output-dir", type=Path, metavar="DIR", help="default: results, beside milestones")
     report = parser.add_argument_group("the report")
     report.add_argument("--no-plots", action="store_true", help="save no pictures")
-    sizes = ", ".join(map(str, milestone.sizes))
-    report.add_argument(
-        "--scaling", action="store_true", help=f"also train with {sizes} {milestone.size_label}"
-    )
+    sizes = ", ".join(map(str, script.sizes))
+    report.add_argument("--scaling", action="store_true", help=f"also train with {sizes} {script.size_label}")
     report.add_argument("--profile", action="store_true", help="also say which operations took the time")
     report.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
     report.add_argument(
@@ -115,23 +113,21 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     trains = mode in ("train", "demo")
     if given.save_weights and not trains:
         parser.error(f"argument --save-weights: expected a run that trains, got --{_flag(mode)}")
-    meaningless = _meaningless(milestone, mode, given)
-    chosen = {flag: getattr(given, flag) for flag in milestone.choices}
-    texts = {flag: getattr(given, flag) for flag in milestone.options}
-    milestone = milestone.choose(chosen)
+    meaningless = _meaningless(script, mode, given)
+    chosen = {flag: getattr(given, flag) for flag in script.choices}
+    texts = {flag: getattr(given, flag) for flag in script.options}
+    script = script.choose(chosen)
     ignored = tuple(f"--{_flag(name)}" for name in meaningless if getattr(given, name) not in (None, False))
     return Settings(
         mode=mode,
         chosen=chosen,
-        epochs=given.epochs or (milestone.demo_epochs if mode == "demo" else milestone.epochs)
-        if trains
-        else 0,
-        batch_size=given.batch_size or milestone.batch_size,
-        lr=given.lr or milestone.lr,
+        epochs=given.epochs or (script.demo_epochs if mode == "demo" else script.epochs) if trains else 0,
+        batch_size=given.batch_size or script.batch_size,
+        lr=given.lr or script.lr,
         seed=given.seed,
         threads=given.threads or get_num_threads(),
         data_dir=given.data_dir,
-        output_dir=given.output_dir or milestone.root / "results",
+        output_dir=given.output_dir or script.root / "results",
         plots=not given.no_plots,
         scaling=given.scaling,
         profile=given.profile,
@@ -142,18 +138,18 @@ def parse(milestone: Milestone, arguments: Sequence[str] | None) -> Settings:
     )
 
 
-def _default(milestone: Milestone, name: str) -> str:
+def _default(script: Script, name: str) -> str:
     """What a setting is where no flag says otherwise, and where a choice changes it."""
-    usual = getattr(milestone, name)
+    usual = getattr(script, name)
     told = [f"{usual:g}"]
-    for named in milestone.choices.values():
+    for named in script.choices.values():
         told += [
             f"{over[name]:g} for {choice}" for choice, over in named.items() if over.get(name, usual) != usual
         ]
     return ", ".join(told)
 
 
-def _meaningless(milestone: Milestone, mode: str, given: argparse.Namespace) -> list[str]:
+def _meaningless(script: Script, mode: str, given: argparse.Namespace) -> list[str]:
     """The flags that change nothing in this mode."""
     if mode == "test-only":
         return [
@@ -162,7 +158,7 @@ def _meaningless(milestone: Milestone, mode: str, given: argparse.Namespace) -> 
     if mode != "pretrained":
         return []
     names = ["epochs"]  # an encore trains for the milestone's own, the scaling study for its few
-    if not (given.scaling or milestone.encore):
+    if not (given.scaling or script.encore):
         names += ["lr"] if given.profile else ["batch_size", "lr"]
     return names
 

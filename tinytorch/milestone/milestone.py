@@ -1,16 +1,16 @@
-"""What one milestone script tells the frame about itself: its story, its marks, and its own functions."""
+"""What a script that trains one model tells the frame: beside its story, its task and its own functions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinytorch.datasets import DatasetManager
-from tinytorch.milestone.metric import ACCURACY, Metric
+from tinytorch.milestone.script import Script
 from tinytorch.nn import Module
 
 if TYPE_CHECKING:
@@ -34,25 +34,14 @@ class Data:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Milestone:
-    """A milestone script: who it is, what counts as passing, how it trains.
+@dataclass(frozen=True, kw_only=True)
+class Milestone(Script):
+    """A milestone that trains one model: what `Script` says, the task, and how it trains.
 
-    Story: `file` (the script's `__file__`: its name, and its folder's, name the results), `year`, `title`,
-    `history` and `insight` (paragraphs for the terminal).
+    Task: `input_shape` and `classes` (2 means one number, the probability of class 1), `examples` (what they
+    are called). `demo_share` is the part of the training data that `--demo-mode` takes.
 
-    Task: `dataset` (its name), `input_shape` and `classes` (2 means one number, the probability of class 1),
-    `metric`, `marks` (its values by name; "pass" decides the exit code), `examples` (what they are called).
-
-    Recipe: `epochs`, `batch_size` and `lr` where no flag says otherwise, and for `--demo-mode` `demo_epochs`
-    and `demo_share`, the part of the training data that it takes.
-
-    Choices: where a flag, such as `--model`, chooses one of several, `choices` has for the flag's name what
-    each does differently (`build`, `epochs`, `lr` and so on, as they are named here); the first of them is
-    what the milestone itself describes. `options` are flags that take a text, with what they mean; the script
-    finds them in `run.options`.
-
-    Functions, all of them defined in the script:
+    Functions, all of them defined in the script, which find `options` in `run.options`:
 
     * `build(size)` makes the untrained model; `size` is one number that the scaling study varies, with the
       milestone's own as the default.
@@ -66,24 +55,12 @@ class Milestone:
     * `prologue(run)` runs before anything is learned; `run.data` is there.
     * `show(run)` gives lines of text that picture the model's answers in the terminal; with `show_before`,
       before training too, and after each epoch that is in `show_at`.
-    * `encore(run)` runs after the result is known and returns facts for details.json.
     * `talk(run)` comes last, and only where a person sits at the terminal.
     * `resize(data, size)` makes data for a model of another size in the scaling study.
     """
 
-    file: str
-    year: int
-    title: str
-    history: str
-    insight: str
-    dataset: str
     input_shape: tuple[int, ...]
     classes: int
-    marks: dict[str, float]
-    epochs: int
-    demo_epochs: int
-    batch_size: int
-    lr: float
     build: Callable[..., Module]
     load: Callable[[DatasetManager, int], Data]
     loss: Callable[[Any, Any], Any]
@@ -94,44 +71,17 @@ class Milestone:
     show: Callable[[Run], list[str]] | None = None
     show_before: bool = False
     show_at: tuple[int, ...] = ()
-    encore: Callable[[Run], dict[str, Any]] | None = None
     talk: Callable[[Run], None] | None = None
     evaluate: Callable[[Run, np.ndarray, np.ndarray], float] | None = None
     example: Callable[[int], Examples] | None = None
     resize: Callable[[Data, int], Data] | None = None
-    sizes: tuple[int, ...] = (64, 128, 256, 512)
-    size_label: str = "hidden units"
     scaling_epochs: int = 1
     demo_share: float = 1.0
-    choices: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
-    chosen: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
-    metric: Metric = ACCURACY
     examples: str = ""
-
-    @property
-    def folder(self) -> str:
-        """Name of the folder that the script is in."""
-        return Path(self.file).resolve().parent.name
-
-    @property
-    def script(self) -> str:
-        """Name of the script, without its ending."""
-        return Path(self.file).stem
-
-    @property
-    def root(self) -> Path:
-        """The project's folder: the one that holds `milestones`."""
-        return Path(self.file).resolve().parents[2]
 
     def __post_init__(self) -> None:
         if not self.examples:
             object.__setattr__(self, "examples", "images" if len(self.input_shape) > 1 else "points")
-
-    @property
-    def threshold(self) -> float:
-        """The value of the metric from which on the milestone is met."""
-        return self.marks["pass"]
 
     @property
     def weights_file(self) -> Path:
@@ -139,10 +89,3 @@ class Milestone:
         unusual = [name for flag, name in self.chosen.items() if name != next(iter(self.choices[flag]))]
         name = "_".join([self.script, *unusual])
         return self.root / "milestones" / "weights" / f"{name}.safetensors"
-
-    def choose(self, chosen: Mapping[str, str]) -> Milestone:
-        """The same milestone with what each flag chooses."""
-        found = self
-        for flag, name in chosen.items():
-            found = replace(found, chosen={**found.chosen, flag: name}, **self.choices[flag][name])
-        return found

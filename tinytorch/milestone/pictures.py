@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.text import Text
 
 from tinytorch import viz
-from tinytorch.milestone.report import INDENT, Report
+from tinytorch.milestone.report import Report
 from tinytorch.milestone.run import Run
+from tinytorch.milestone.telling import INDENT
 from tinytorch.training import confusion_matrix
 
 GAP = 3  # characters between two images

@@ -12,55 +12,33 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
 from tinytorch.milestone.flags import Settings
 from tinytorch.milestone.milestone import Data, Milestone
 from tinytorch.milestone.result import Result
 from tinytorch.milestone.run import Epoch, Run, Watcher
 from tinytorch.milestone.studies import Operations
+from tinytorch.milestone.telling import Telling
 from tinytorch.systems import LayerProfile, ModelProfile
 
 REFRESH_SECONDS = 0.1  # the bar is drawn by the training loop itself, at most ten times a second
 PLAIN_LINES = 10  # epochs that are reported where there is no terminal
-INDENT = 4  # characters before each line of a picture
 FEW_EPOCHS = 12  # up to so many each leaves a line above the bar
-WHY_IGNORED = {
-    "test-only": "--test-only reads no data, trains nothing and writes no files",
-    "pretrained": "the weights are trained already",
-}
 
 
-class Report(Watcher):
+class Report(Telling, Watcher):
     """Prints one section after the other."""
 
     def __init__(self, milestone: Milestone, settings: Settings, console: Console | None = None):
-        self.milestone, self.settings = milestone, settings
-        self.console = console or Console(quiet=settings.json, highlight=False, soft_wrap=False)
+        super().__init__(milestone, settings, console)
+        self.milestone = milestone
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._drawn = 0.0
 
     # --- before training --------------------------------------------------------------------------------
-
-    def opening(self) -> None:
-        """Who this is, and why it matters."""
-        m = self.milestone
-        self.console.print(
-            Panel(
-                Text(_paragraphs(m.history)),
-                title=f"[bold]{m.title}[/] · {m.year}",
-                border_style="blue",
-                padding=(1, 2),
-            )
-        )
-        if self.settings.ignored:
-            self.console.print(
-                f"[yellow]ignored:[/] {', '.join(self.settings.ignored)}: {WHY_IGNORED[self.settings.mode]}"
-            )
 
     def dataset(self, data: Data, seconds: float) -> None:
         """What is learned from."""
@@ -182,7 +160,7 @@ class Report(Watcher):
         metric = self.milestone.metric
         told = f"{path.name}, {metric.text(metadata[metric.name])} when it was made by"
         self.console.print(f"[bold]Pre-trained weights[/]  {told}")
-        self._unwrapped(f"  {metadata['command']}")
+        self.unwrapped(f"  {metadata['command']}")
 
     def after(self, before: float, run: Run, result: Result, picture: Sequence[str]) -> None:
         """What it can do now, and which marks that reaches."""
@@ -298,39 +276,6 @@ class Report(Watcher):
         times = ", ".join(f"{1e6 * seconds:,.0f} µs for {batch:,}" for batch, seconds in latencies)
         self.console.print(f"  a forward pass takes {times} (median of 50)\n")
 
-    def insight(self) -> None:
-        """What it says about systems."""
-        self.console.print(
-            Panel(
-                Text(_paragraphs(self.milestone.insight)),
-                title="[bold]What to take away[/]",
-                border_style="green",
-                padding=(1, 2),
-            )
-        )
-
-    def files(self, folder: Path, paths: Sequence[Path], note: str = "") -> None:
-        """What was written, and where."""
-        self._unwrapped(f"written to {folder}: {', '.join(path.name for path in paths)}{note}")
-
-    def no_pictures(self) -> None:
-        """Why there are none."""
-        self._unwrapped("no pictures: matplotlib is not installed; pip install 'tinytorch[plots]' gets it")
-
-    def say(self, text: str) -> None:
-        """A line from the script itself."""
-        self.console.print(text)
-
-    def show(self, lines: Sequence[str]) -> None:
-        """A picture made of characters."""
-        for line in lines:
-            self.console.print(
-                Text.from_ansi(" " * INDENT + line), soft_wrap=True, no_wrap=True, overflow="crop"
-            )
-
-    def _unwrapped(self, text: str) -> None:
-        self.console.print(text, soft_wrap=True, markup=False)
-
 
 def _unrepeated(layers: Sequence[LayerProfile]) -> tuple[list[LayerProfile], dict[str, str]]:
     """The layers without the blocks that repeat the one before (`h.1.` like `h.0.`), and what was left out:
@@ -369,8 +314,3 @@ def _count(n: float) -> str:
         if n >= 10 * size:
             return f"{n / size:,.2f} {unit}"
     return f"{n:,.0f}"
-
-
-def _paragraphs(text: str) -> str:
-    """Lines of a paragraph joined, so that the terminal's own width breaks them."""
-    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
