@@ -3,6 +3,8 @@ room for 256 tokens.
 
 Each token is drawn from the model's probabilities. PyTorch has a cache of its own here, preallocated like
 ours, under `inference_mode`.
+
+With weights in 8 or 4 bits the peer is ourselves in float32 (`ours-float32`), both with a cache.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from benchmarks.workload import OURS, Step, Workload
 CONTEXT = 256
 
 
-def ours(cached: bool) -> Step:
+def ours(cached: bool, bits: int = 32) -> Step:
     from tinytorch.models import GPT, GPTConfig
+    from tinytorch.systems import quantize_weight_only
     from tinytorch.text import generate
 
     model = GPT(GPTConfig(VOCABULARY, CONTEXT, n_layer=LAYERS, n_head=HEADS, n_embd=WIDTH))
+    if bits < 32:
+        model = quantize_weight_only(model, bits)
     return lambda: generate(model, [0], CONTEXT - 1, seed=0, use_cache=cached)
 
 
@@ -67,4 +72,11 @@ WORKLOADS = [
         slow=True,
     )
     for name, cached in (("cached", True), ("recomputed", False))
+] + [
+    Workload(
+        f"generate int{bits} t{CONTEXT}",
+        {OURS: partial(ours, True, bits), "ours-float32": partial(ours, True)},
+        slow=True,
+    )
+    for bits in (8, 4)
 ]

@@ -13,6 +13,8 @@ from benchmarks import (
     generation,
     gpt,
     image_layers,
+    int8,
+    int8_models,
     mlp,
     mnist_epoch,
     perceptron,
@@ -27,8 +29,8 @@ from benchmarks.workload import Workload
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for module in (
-        gemm, perceptron, xor, mlp, mnist_epoch, conv, image_layers, cnn, resnet, cifar_epoch, cifar_accuracy,
-        attention, text_layers, gpt, generation, bpe, recurrent, startup,
+        gemm, int8, int8_models, perceptron, xor, mlp, mnist_epoch, conv, image_layers, cnn, resnet,
+        cifar_epoch, cifar_accuracy, attention, text_layers, gpt, generation, bpe, recurrent, startup,
     )
     for workload in module.WORKLOADS
 }  # fmt: skip

@@ -39,7 +39,7 @@ def set_threads(framework: str, threads: int) -> None:
         import threadpoolctl
 
         threadpoolctl.threadpool_limits(threads)
-    elif framework == OURS:
+    elif framework.startswith(OURS):
         import tinytorch
 
         tinytorch.set_num_threads(threads)

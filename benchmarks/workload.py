@@ -10,11 +10,13 @@ Step = Callable[[], object]
 OURS = "ours"
 FRAMEWORKS = {  # variant -> the package it needs
     OURS: "tinytorch",
+    "ours-float32": "tinytorch",
     "numpy": "numpy",
     "torch-eager": "torch",
     "torch-channels-last": "torch",
     "torch-fused": "torch",
     "torch-compile": "torch",
+    "torch-int8": "torch",
     "jax-jit": "jax",
     "tokenizers": "tokenizers",
 }

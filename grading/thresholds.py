@@ -107,6 +107,7 @@ LEAKS: dict[str, Any] = _table["leaks"]
 MEMORY: dict[str, Any] = _table["memory"]
 WRITING: dict[str, Any] = _table["writing"]
 PROBES: dict[str, Any] = _table["probes"]
+SYSTEMS: dict[str, Any] = _table["systems"]
 SMALL = _milestone("transformer-small", dict(_table["reference"]["transformer"]))
 """A GPT that is trained in seconds, for the gates to be tried on."""
 

@@ -11,11 +11,12 @@ from tinytorch.kernels import decode as lib
 from tinytorch.kernels.rotary import turns
 
 
-def case(dtype, *, batch=2, heads=2, size=6, context=7, start=3, bias=True, rotary=True):
+def case(dtype, *, batch=2, heads=2, size=6, context=7, start=3, bias=True, rotary=True, width=None):
     """The arguments of `block_step`, in its order."""
-    rng, c = np.random.default_rng(0), heads * size
+    rng, across = np.random.default_rng(0), heads * size
+    c = width or across
     draw = lambda *shape: rng.standard_normal(shape).astype(dtype)  # noqa: E731
-    shapes = ((c,), (3 * c, c), (c, c), (c,), (4 * c, c), (c, 4 * c))
+    shapes = ((c,), (3 * across, c), (c, across), (c,), (4 * c, c), (c, 4 * c))
     weights = [part for shape in shapes for part in (draw(*shape) / c**0.5, draw(shape[0] if bias else 0))]
     angles = turns(np.arange(context), size // 2, 1e4, False, np.dtype(dtype))
     table = angles if rotary else np.empty((2, 0, 0), dtype)
@@ -39,6 +40,7 @@ def step(arguments):
         {"bias": False},
         {"rotary": False},
         {"batch": 1, "heads": 1, "size": 2},
+        {"heads": 1, "width": 12},  # heads that are narrower than the sum
         {"heads": 3, "size": 14},  # 42 columns: more than one share of rows, the last not full
         {"heads": 4, "size": 48, "batch": 1},  # on all threads
     ],
@@ -70,3 +72,18 @@ def test_threads_do_not_change_a_bit():
         return np.concatenate([part.ravel() for part in (arguments[0], *arguments[-2:])])
 
     assert_same_for_any_threads(wide)
+
+
+@pytest.mark.nojit_ok
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_final_norm(dtype, bias):
+    x, weight, shift = (
+        (np.random.default_rng(0).standard_normal((3, 10)) + 1).astype(dtype),
+        *np.ones((2, 10)),
+    )
+    weight, shift = (2 * weight).astype(dtype), shift[: 10 * bias].astype(dtype)
+    kept = x.copy()
+    expected = naive.norm(x.astype(np.float64), weight, shift, 1e-5)
+    np.testing.assert_allclose(lib.final_norm(x, weight, shift, 1e-5), expected, **tolerance(dtype, 1e-5))
+    np.testing.assert_array_equal(x, kept)

@@ -88,7 +88,21 @@ class enable_grad(_OfItself):
 
 
 class inference_mode(_Recording):
-    """`no_grad` by the name of its faster twin in PyTorch; `inference_mode(False)` records a graph."""
+    """Compute without a graph, for answers only: a `with` block, or a decorator with or without a call.
+
+    It is `no_grad` by the name of its twin in PyTorch. What that one saves beyond `no_grad`, a version
+    counter for each tensor, is made here only when a view or a saved tensor needs it. So it is laxer, too: a
+    tensor made inside may be used in a graph afterwards, as a constant, where PyTorch refuses. `backward()`
+    of a loss that reaches no parameter because of it names the operation. `inference_mode(False)` records a
+    graph. `systems.freeze` also leaves out the layers.
+
+    >>> import tinytorch as tt
+    >>> w = tt.ones(2, requires_grad=True)
+    >>> with tt.inference_mode():
+    ...     y = w * 2
+    >>> y.requires_grad, (y * w).requires_grad
+    (False, True)
+    """
 
     def __new__(cls, mode: Any = True) -> Any:
         """A mode, or the decorated function where it stands in the place of `mode`."""

@@ -95,35 +95,37 @@ def _attend(query, key, value, table, start, keys, values, out):
             out[j] += share * values[s, j]
 
 
-def _block_step(
+def block_template(
     x, ln_1, ln_1_bias, attn, attn_bias, proj, proj_bias, ln_2, ln_2_bias, fc, fc_bias, down, down_bias,
-    epsilon, table, start, keys, values,
+    inside, epsilon, table, start, keys, values,
 ):  # fmt: skip
+    """What `block_step` does, with the weights as `_rows` takes them; `inside`: the MLP's inner width."""
     batch, width = x.shape
     heads, size = keys.shape[1], keys.shape[3]
-    normed, mixed = np.empty((batch, width), x.dtype), np.empty((batch, width), x.dtype)
-    qkv, inner = np.empty((batch, attn.shape[0]), x.dtype), np.empty((batch, fc.shape[0]), x.dtype)
+    across = heads * size
+    normed, mixed = np.empty((batch, width), x.dtype), np.empty((batch, across), x.dtype)
+    qkv, inner = np.empty((batch, 3 * across), x.dtype), np.empty((batch, inside), x.dtype)
     _normalize(x, ln_1, ln_1_bias, epsilon, normed)
-    for task in prange((attn.shape[0] + ROWS - 1) // ROWS):  # owns ROWS columns of qkv
+    for task in prange((3 * across + ROWS - 1) // ROWS):  # owns ROWS columns of qkv
         _rows(task, attn, attn_bias, normed, qkv, False, False)
     for task in prange(batch * heads):  # owns a head of mixed, and of the cache
         b, h = task // heads, task % heads
         at = h * size
         _attend(
-            qkv[b, at : at + size], qkv[b, width + at : width + at + size],
-            qkv[b, 2 * width + at : 2 * width + at + size], table, start, keys[b, h], values[b, h],
+            qkv[b, at : at + size], qkv[b, across + at : across + at + size],
+            qkv[b, 2 * across + at : 2 * across + at + size], table, start, keys[b, h], values[b, h],
             mixed[b, at : at + size],
         )  # fmt: skip
     for task in prange((width + ROWS - 1) // ROWS):  # owns ROWS columns of x
         _rows(task, proj, proj_bias, mixed, x, True, False)
     _normalize(x, ln_2, ln_2_bias, epsilon, normed)
-    for task in prange((fc.shape[0] + ROWS - 1) // ROWS):  # owns ROWS columns of inner
+    for task in prange((inside + ROWS - 1) // ROWS):  # owns ROWS columns of inner
         _rows(task, fc, fc_bias, normed, inner, False, True)
     for task in prange((width + ROWS - 1) // ROWS):  # owns ROWS columns of x
         _rows(task, down, down_bias, inner, x, True, False)
 
 
-_serial, _parallel = both(_block_step, "block_step")
+_serial, _parallel = both(block_template, "block_step")
 
 
 def block_step(
@@ -139,4 +141,16 @@ def block_step(
     All arrays are C-contiguous and of one dtype.
     """
     run = _serial if weights[2].size <= ALONE else _parallel
-    run(x, *weights, epsilon, table, start, keys, values)
+    run(x, *weights, len(weights[8]), epsilon, table, start, keys, values)
+
+
+@kernel
+def _final(x, weight, bias, epsilon, out):
+    _normalize(x, weight, bias, epsilon, out)
+
+
+def final_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, epsilon: float) -> np.ndarray:
+    """Layer norm of each row of x (b, c), after the last block; a bias without elements is none."""
+    out = np.empty_like(x)
+    _final(x, weight, bias, epsilon, out)
+    return out

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -84,10 +85,26 @@ class _Pool:
 _pool = _Pool()
 
 
+class _Server(threading.local):
+    """Who is asked before the pool, per thread: `serve(shape, dtype)` gives an array, or None for as usual.
+
+    This is how a memory plan (`systems.memory_plan`) places the arrays of a run whose requests are known.
+    """
+
+    serve: Callable[[tuple[int, ...], np.dtype], np.ndarray | None] | None = None
+
+
+server = _Server()
+
+
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An uninitialised C-contiguous array, 64-byte aligned and from the pool when it is large."""
     if type(dtype) is type:
         dtype = np.dtype(dtype)
+    if server.serve is not None:
+        served = server.serve(shape, dtype)
+        if served is not None:
+            return served
     size = math.prod(shape) * dtype.itemsize
     if size < SMALLEST:
         return np.empty(shape, dtype)

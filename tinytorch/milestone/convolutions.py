@@ -53,7 +53,7 @@ def study_convolutions(
 def dense_equivalents(run: Run) -> list[dict[str, Any]]:
     """For each convolution: its weights, and those of a dense layer with as many inputs and outputs."""
     found, before = [], run.milestone.input_shape
-    for layer in profile(run.model, tt.zeros(1, *before)).layers:
+    for layer in profile(run.model, tt.zeros(1, *before), backward=False, repeats=0).layers:
         after = layer.output_shape[1:]
         if layer.kind == "Conv2d":
             maps = " → ".join("×".join(map(str, sizes)) for sizes in (before, after))

@@ -115,7 +115,7 @@ def parse(script: Script, arguments: Sequence[str] | None) -> Settings:
         parser.error(f"argument --save-weights: expected a run that trains, got --{_flag(mode)}")
     meaningless = _meaningless(script, mode, given)
     chosen = {flag: getattr(given, flag) for flag in script.choices}
-    texts = {flag: getattr(given, flag) for flag in script.options}
+    texts = {flag: getattr(given, flag.replace("-", "_")) for flag in script.options}
     script = script.choose(chosen)
     ignored = tuple(f"--{_flag(name)}" for name in meaningless if getattr(given, name) not in (None, False))
     return Settings(

@@ -22,6 +22,7 @@ from tinytorch.milestone.milestone import Data, Milestone
 from tinytorch.milestone.report import Report
 from tinytorch.milestone.result import Result, to_json, versions, write
 from tinytorch.milestone.run import Run
+from tinytorch.milestone.script import Script
 from tinytorch.systems import ModelProfile, process_peak, profile
 
 MET, MISSED, USAGE, NO_DATA = 0, 1, 2, 3
@@ -34,13 +35,13 @@ def main(milestone: Milestone, arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no ✓ shows a question mark
     try:
-        _set_threads(settings.threads)
+        set_threads(settings.threads)
         report = Report(milestone, settings)
         if settings.mode == "test-only":
             return _test_only(milestone, settings, report)
-        folder = _result_folder(milestone, settings)
+        folder = result_folder(milestone, settings)
         return _Session(milestone, settings, report, folder).run()
-    except _Usage as error:
+    except UsageError as error:
         print(f"{milestone.script}.py: {error}", file=sys.stderr)
         return USAGE
     except (DatasetUnavailable, weights.WeightsUnavailable) as error:
@@ -48,28 +49,33 @@ def main(milestone: Milestone, arguments: Sequence[str] | None = None) -> int:
         return NO_DATA
 
 
-class _Usage(Exception):
+class UsageError(Exception):
     """A flag that could be read and makes no sense here."""
 
 
-def _set_threads(threads: int) -> None:
+def set_threads(threads: int) -> None:
+    """As `--threads` says; UsageError for more than there are."""
     try:
         tt.set_num_threads(threads)
     except ValueError as error:
-        raise _Usage(f"argument --threads: {error}") from error
+        raise UsageError(f"argument --threads: {error}") from error
 
 
-def _result_folder(milestone: Milestone, settings: flags.Settings) -> Path:
+def result_folder(script: Script, settings: flags.Settings) -> Path:
     """The folder for this run's files, cleared of an earlier one's: a crash must not leave a result behind,
     nor a run without plots the pictures of another."""
-    folder = settings.output_dir / milestone.folder / milestone.script
+    folder = settings.output_dir / script.folder / script.script
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = ("result.json", "details.json", "weights.safetensors")
-        for path in (*(folder / name for name in names), *folder.glob("*.png")):
+        for path in (
+            *(folder / name for name in names),
+            *folder.glob("*.png"),
+            *folder.glob("models/*.safetensors"),
+        ):
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise _Usage(
+        raise UsageError(
             f"--output-dir: expected a folder that can be written to, got {folder} ({error.strerror})"
         ) from error
     return folder
@@ -96,7 +102,8 @@ class _Session:
             self._new_run(data).rehearse(studies.STEPS)
         run = self._new_run(data)
         run.watcher = report
-        costs = profile(run.model, tt.tensor(studies.as_input(milestone, data.test[0][:1])))
+        first = tt.tensor(studies.as_input(milestone, data.test[0][:1]))
+        costs = profile(run.model, first, backward=False, repeats=0)
         report.architecture(costs)
         before = run.evaluate(data.test)
         warmup, compiled = time.perf_counter() - began, compile_seconds() - compiled
@@ -227,7 +234,7 @@ def _test_only(milestone: Milestone, settings: flags.Settings, report: Report) -
     model = milestone.build()
     count = 2 * milestone.classes
     inputs, labels = studies.example(milestone, count)
-    costs = profile(model, tt.tensor(inputs[:1]))
+    costs = profile(model, tt.tensor(inputs[:1]), backward=False, repeats=0)
     report.architecture(costs)
     loss = milestone.loss(model(tt.tensor(inputs)), tt.tensor(labels))
     loss.backward()

@@ -60,14 +60,14 @@ class Report(Telling, Watcher):
         layers, repeats = _unrepeated(profile.layers)
         for layer in layers:
             shape = "×".join(map(str, layer.output_shape[1:])) or "1"
-            numbers = (layer.params, layer.flops, layer.param_bytes, layer.activation_bytes)
+            numbers = (layer.params, layer.flops, layer.param_bytes, layer.output_bytes)
             table.add_row(
                 f"{layer.kind} [dim]{layer.name}[/]", shape, *(_count(n) if n else "–" for n in numbers)
             )
         for names, layer in repeats.items():
             table.add_row(f"[dim]{names}, each like {layer}[/]", *[""] * 5)
         table.add_section()
-        sums = (profile.params, profile.flops, profile.param_bytes, profile.activation_bytes)
+        sums = (profile.params, profile.flops, profile.param_bytes, profile.output_bytes)
         table.add_row("[bold]in all[/]", "", *(f"[bold]{_count(n)}[/]" for n in sums))
         self.console.print(table)
 

@@ -67,7 +67,8 @@ def scaling(run: Run) -> list[dict[str, Any]]:
         data = milestone.resize(run.data, size) if milestone.resize else run.data
         peak = training_peak(run, size=size, data=data)
         trained = run.again(data, size=size, epochs=milestone.scaling_epochs)
-        costs = profile(trained.model, tt.tensor(as_input(milestone, data.train[0][:1])))
+        first = tt.tensor(as_input(milestone, data.train[0][:1]))
+        costs = profile(trained.model, first, backward=False, repeats=0)
         rows.append(
             {
                 "size": size,

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinytorch import ops
 from tinytorch.kernels.rotary import turns
-from tinytorch.models.gpt_step import layers_of, may_step, step
+from tinytorch.models.gpt_step import layers_of, next_hidden
 from tinytorch.models.kv_cache import KVCache, LayerCache
 from tinytorch.nn import Embedding, LayerNorm, Linear, Module, ModuleList, init
 from tinytorch.nn import functional as F
@@ -104,7 +104,7 @@ class FeedForward(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (b, t, c) -> (b, t, c)."""
-        if self.c_fc._hooks is not None:  # somebody wants to see what GELU is given
+        if type(self.c_fc) is not Linear or self.c_fc._hooks is not None:  # it must be called
             return self.c_proj(ops.gelu(self.c_fc(x), approximate="tanh"))
         return self.c_proj(ops.linear(x, self.c_fc.weight, self.c_fc.bias, activation="gelu_tanh"))
 
@@ -172,16 +172,19 @@ class GPT(Module):
 
     def hidden(self, tokens: Any, cache: KVCache | None = None) -> Tensor:
         """Tokens (b, t) -> what the output layer sees, (b, t, n_embd)."""
+        if cache is not None and (last := next_hidden(self, tokens, cache)) is not None:
+            return last
         x = self._embed(tokens, 0 if cache is None else cache.length)
-        if cache is not None and may_step(self, x, cache):
-            return self.ln_f(step(self, x, cache))
         for i, block in enumerate(self.h):
             x = block(x, None if cache is None else cache.layers[i])
         return self.ln_f(x)
 
     def head(self, hidden: Tensor) -> Tensor:
         """(..., n_embd) -> logits (..., vocab_size)."""
-        return ops.linear(hidden, self.wte.weight, None)
+        table: Any = self.wte
+        if not isinstance(table, Embedding):  # a quantised one, say, which multiplies in its own way
+            return table.as_output(hidden)
+        return ops.linear(hidden, table.weight, None)
 
     def attention_maps(self, tokens: Any) -> list[Tensor]:
         """For each block, how much each token looks at each: (b, heads, t, t). Memory grows with t²."""
@@ -194,7 +197,7 @@ class GPT(Module):
     def new_cache(self, batch: int = 1) -> KVCache:
         """An empty cache for `batch` sequences of up to block_size tokens."""
         c = self.config
-        dtype, places = self.wte.weight.dtype, np.arange(c.block_size)
+        dtype, places = next(self.ln_f.parameters()).dtype, np.arange(c.block_size)
         table = turns(places, c.head_size // 2, 1e4, False, dtype) if c.positions == "rotary" else None
         return KVCache(
             c.n_layer, batch, c.n_head, c.block_size, c.head_size, dtype, turns=table, modules=layers_of(self)
@@ -219,5 +222,6 @@ class GPT(Module):
             )
         x = self.wte(tokens)
         if self.wpe is not None:
-            x = x + self.wpe.weight[start:end]
+            plain = isinstance(self.wpe, Embedding)
+            x = x + (self.wpe.weight[start:end] if plain else self.wpe(Tensor(np.arange(start, end))))
         return F.dropout(x, self.config.dropout, self.training)

@@ -154,7 +154,7 @@ class MultiheadAttention(Module):
                 output, weights = _attend(q, k, v, mask, dropout)
             else:
                 output = ops.scaled_dot_product_attention(q, k, v, _allowed(mask), dropout, is_causal)
-            output = output.transpose(1, 2).reshape(n, l, self.embed_dim)
+            output = output.transpose(1, 2).reshape(n, l, self.num_heads * self.head_dim)
         output = self.out_proj(output)
         if weights is not None and average_attn_weights:
             weights = weights.mean(1)
@@ -205,7 +205,7 @@ class MultiheadAttention(Module):
         return q, self._with_more_keys(k, self.bias_k), self._with_more_keys(v, self.bias_v)
 
     def _with_more_keys(self, x: Any, learned: Any) -> Any:
-        shape = (x.shape[0], 1, self.embed_dim)
+        shape = (x.shape[0], 1, self.num_heads * self.head_dim)
         parts = [x] if learned is None else [x, learned.expand(*shape)]
         if self.add_zero_attn:
             parts.append(new_tensor(np.zeros(shape, x.dtype)))

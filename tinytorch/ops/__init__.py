@@ -70,6 +70,7 @@ from tinytorch.ops.extreme import (
     sort,
     topk,
 )  # fmt: skip
+from tinytorch.ops.fake_quantize import fake_quantize, fake_quantize_grad
 from tinytorch.ops.gather import (
     embedding,
     gather,

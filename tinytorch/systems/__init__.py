@@ -1,16 +1,191 @@
 """What a model costs: parameters, FLOPs, bytes, time and memory."""
 
+from tinytorch.systems.bfloat16 import (
+    Bfloat16Conv2d,
+    Bfloat16Embedding,
+    Bfloat16Linear,
+    bfloat16_study,
+    from_bfloat16,
+    save_bfloat16,
+    store_bfloat16,
+    to_bfloat16,
+)
+from tinytorch.systems.compare import Comparison, Difference, compare
+from tinytorch.systems.costs import LayerProfile, ModelProfile, OpProfile, Work
 from tinytorch.systems.counting import OpTotal, count_ops
+from tinytorch.systems.distillation import DistillationLoss, captured, distill, feature_loss
+from tinytorch.systems.estimates import (
+    ScalingRow,
+    ScalingStudy,
+    TrainingCost,
+    benchmark_training,
+    estimate_flops,
+    scaling_study,
+)
+from tinytorch.systems.files import file_bytes, save_model
+from tinytorch.systems.flame import memory_flame_graph, memray_available, memray_peak
+from tinytorch.systems.folding import ChannelAffine, fold_batch_norm
+from tinytorch.systems.freeze import Frozen, freeze
+from tinytorch.systems.head_pruning import attention_heads, prune_heads, taylor_head_importance
+from tinytorch.systems.importance import channel_importance, taylor_importance
+from tinytorch.systems.latency import Latency, measure_latency, measure_together, median_interval, speedup
+from tinytorch.systems.low_rank import (
+    factorize,
+    factorize_conv2d,
+    factorize_linear,
+    rank_for_energy,
+    singular_values,
+)
 from tinytorch.systems.memory import peak_memory, process_peak
-from tinytorch.systems.profile import LayerProfile, ModelProfile, latency, profile
+from tinytorch.systems.memory_plan import Lifetime, MemoryPlan, plan_memory
+from tinytorch.systems.pipeline import Pipeline, PipelineError, Stage
+from tinytorch.systems.profile import latency, profile
+from tinytorch.systems.pruning import (
+    GradualPruner,
+    Pruner,
+    cubic_sparsity,
+    layer_sparsity,
+    prunable_weights,
+    prune_magnitude,
+    prune_n_m,
+    sparsity,
+)
+from tinytorch.systems.quantization import (
+    FakeQuantize,
+    KeptFloat,
+    MinMaxObserver,
+    MovingAverageMinMaxObserver,
+    MSEObserver,
+    PercentileObserver,
+    QuantizedConv2d,
+    QuantizedEmbedding,
+    QuantizedLinear,
+    QuantizedMultiheadAttention,
+    UncalibratedModel,
+    UnsupportedLayer,
+    calibrate,
+    convert,
+    prepare,
+    prepare_qat,
+    quantize_dynamic,
+    quantize_static,
+)
+from tinytorch.systems.roofline import Machine, RooflineRow, bandwidth, machine, roofline
+from tinytorch.systems.sparse_files import load_sparse, save_sparse, sparse_file_bytes
+from tinytorch.systems.structured import prunable_channels, prune_channels
+from tinytorch.systems.suite import SuiteResult, SuiteRow, run_suite
+from tinytorch.systems.sweeps import CacheRow, SweepRow, batch_sweep, cache_study, thread_sweep
+from tinytorch.systems.trace import record
+from tinytorch.systems.weight_only import WeightOnlyEmbedding, WeightOnlyLinear, quantize_weight_only
 
 __all__ = [
+    "Bfloat16Conv2d",
+    "Bfloat16Embedding",
+    "Bfloat16Linear",
+    "CacheRow",
+    "ChannelAffine",
+    "Comparison",
+    "Difference",
+    "DistillationLoss",
+    "FakeQuantize",
+    "Frozen",
+    "GradualPruner",
+    "KeptFloat",
+    "Latency",
     "LayerProfile",
+    "Lifetime",
+    "MSEObserver",
+    "Machine",
+    "MemoryPlan",
+    "MinMaxObserver",
     "ModelProfile",
+    "MovingAverageMinMaxObserver",
+    "OpProfile",
     "OpTotal",
+    "PercentileObserver",
+    "Pipeline",
+    "PipelineError",
+    "Pruner",
+    "QuantizedConv2d",
+    "QuantizedEmbedding",
+    "QuantizedLinear",
+    "QuantizedMultiheadAttention",
+    "RooflineRow",
+    "ScalingRow",
+    "ScalingStudy",
+    "Stage",
+    "SuiteResult",
+    "SuiteRow",
+    "SweepRow",
+    "TrainingCost",
+    "UncalibratedModel",
+    "UnsupportedLayer",
+    "WeightOnlyEmbedding",
+    "WeightOnlyLinear",
+    "Work",
+    "attention_heads",
+    "bandwidth",
+    "batch_sweep",
+    "benchmark_training",
+    "bfloat16_study",
+    "cache_study",
+    "calibrate",
+    "captured",
+    "channel_importance",
+    "compare",
+    "convert",
     "count_ops",
+    "cubic_sparsity",
+    "distill",
+    "estimate_flops",
+    "factorize",
+    "factorize_conv2d",
+    "factorize_linear",
+    "feature_loss",
+    "file_bytes",
+    "fold_batch_norm",
+    "freeze",
+    "from_bfloat16",
     "latency",
+    "layer_sparsity",
+    "load_sparse",
+    "machine",
+    "measure_latency",
+    "measure_together",
+    "median_interval",
+    "memory_flame_graph",
+    "memray_available",
+    "memray_peak",
     "peak_memory",
+    "plan_memory",
+    "prepare",
+    "prepare_qat",
     "process_peak",
     "profile",
+    "prunable_channels",
+    "prunable_weights",
+    "prune_channels",
+    "prune_heads",
+    "prune_magnitude",
+    "prune_n_m",
+    "quantize_dynamic",
+    "quantize_static",
+    "quantize_weight_only",
+    "rank_for_energy",
+    "record",
+    "roofline",
+    "run_suite",
+    "save_bfloat16",
+    "save_model",
+    "save_sparse",
+    "scaling_study",
+    "singular_values",
+    "sparse_file_bytes",
+    "sparsity",
+    "speedup",
+    "store_bfloat16",
+    "taylor_head_importance",
+    "taylor_importance",
+    "thread_sweep",
+    "to_bfloat16",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from tinytorch.autograd import registry
 from tinytorch.kernels._jit import compile_seconds
+from tinytorch.systems.watching import Watch
 
 
 @dataclass
@@ -44,6 +45,7 @@ class count_ops:
     """
 
     def __init__(self) -> None:
+        self._last, self._watch = _Last(), Watch(op=self._timed)
         self.reset()
 
     def reset(self) -> None:
@@ -54,9 +56,7 @@ class count_ops:
         self._ended: float | None = None
 
     def __enter__(self) -> count_ops:
-        if not _counters:
-            _time_forwards()
-        _counters.append(self)
+        self._watch.start()
         registry.observers.append(self._observe)
         self.reset()
         return self
@@ -64,9 +64,16 @@ class count_ops:
     def __exit__(self, *_: object) -> None:
         self._ended = _clock()
         registry.observers.remove(self._observe)
-        _counters.remove(self)
-        if not _counters:
-            _leave_forwards()
+        self._watch.stop()
+
+    def _timed(self, op: Any, forward: Callable) -> Callable:
+        def timed(*arrays: Any, **params: Any) -> Any:
+            began = _clock()
+            result = forward(*arrays, **params)
+            self._last.seconds = _clock() - began
+            return result
+
+        return timed
 
     def _observe(self, op: Any, inputs: Sequence[Any], params: dict, result: Any) -> None:
         began = time.perf_counter()
@@ -76,7 +83,7 @@ class count_ops:
         total.calls += 1
         total.flops += flops
         total.bytes += touched
-        total.seconds += _last.seconds
+        total.seconds += self._last.seconds
         self._counting += time.perf_counter() - began
 
     @property
@@ -112,30 +119,3 @@ def _clock() -> float:
 
 class _Last(threading.local):
     seconds = 0.0  # of this thread's last operation, for the observers that are called after it
-
-
-_last = _Last()
-_counters: list[count_ops] = []
-_forwards: list[tuple[Any, Callable]] = []  # every op, and what `_timed` stands in for while somebody counts
-
-
-def _time_forwards() -> None:
-    for op in registry.REGISTRY.values():
-        _forwards.append((op, op.forward))
-        op.forward = _timed(op.forward)
-
-
-def _leave_forwards() -> None:
-    while _forwards:
-        op, forward = _forwards.pop()
-        op.forward = forward
-
-
-def _timed(forward: Callable) -> Callable:
-    def timed(*arrays: Any, **params: Any) -> Any:
-        began = _clock()
-        result = forward(*arrays, **params)
-        _last.seconds = _clock() - began
-        return result
-
-    return timed

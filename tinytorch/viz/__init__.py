@@ -13,6 +13,7 @@ from tinytorch.viz.images import feature_maps, filters
 from tinytorch.viz.language import attention_cost, generation_speed, language_curve
 from tinytorch.viz.pareto import pareto
 from tinytorch.viz.plane import boundary_over_time, decision_boundary, hidden_space
+from tinytorch.viz.roofline import roofline
 from tinytorch.viz.style import available
 from tinytorch.viz.terminal import attention_in_terminal, colour_images, grey_images, plane_map
 
@@ -35,6 +36,7 @@ __all__ = [
     "mistakes",
     "pareto",
     "plane_map",
+    "roofline",
     "scaling",
     "translation",
     "worst_mistakes",

@@ -1,0 +1,473 @@
+"""The frame of milestone 6: techniques applied to trained models, each result measured, the best chosen."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rich.box
+from rich.table import Table
+
+import tinytorch as tt
+from tinytorch import viz
+from tinytorch.datasets import DatasetManager, DatasetUnavailable
+from tinytorch.kernels._jit import compile_seconds
+from tinytorch.milestone import flags, studies, weights
+from tinytorch.milestone.frame import (
+    MET,
+    MISSED,
+    NO_DATA,
+    USAGE,
+    UsageError,
+    result_folder,
+    set_threads,
+)
+from tinytorch.milestone.optimization import Subject, Tuning, load_subject, milestone_of
+from tinytorch.milestone.result import Result, to_json, versions, write
+from tinytorch.milestone.script import Script
+from tinytorch.milestone.telling import Telling
+from tinytorch.nn import Module
+from tinytorch.systems import (
+    Latency,
+    batch_sweep,
+    measure_together,
+    peak_memory,
+    profile,
+    quantize_dynamic,
+    save_model,
+    save_sparse,
+    sparse_file_bytes,
+    thread_sweep,
+)
+from tinytorch.systems.latency import speedup
+from tinytorch.systems.pareto import (
+    Budget,
+    BudgetNotMet,
+    Candidate,
+    Measured,
+    best_within,
+    pareto_front,
+)
+
+SECONDS = 1.0  # of timing for each model, in turn with all others of its subject
+FLOAT32, INT8 = "float32", "int8"  # the two names that the result compares
+FLOOR_POINTS, FLOOR_NATS = 6.0, 0.6  # below the original, from which on a point is drawn at the edge
+
+
+@dataclass(frozen=True)
+class Technique:
+    """One way to make a model smaller or faster.
+
+    make: takes the subject and gives a new model. trains: it needs training data and time, and is left out
+    with `--use-pretrained`.
+    """
+
+    name: str
+    make: Callable[[Subject], Module]
+    trains: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to one earlier model.
+
+    script: of the milestone that trained it. embedded: of one whose data need no download, where that cannot
+    be had. loses: what int8 may cost, in shares of one or in nats.
+    """
+
+    script: str
+    embedded: str
+    techniques: Sequence[Technique]
+    loses: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study(Script):
+    """Milestone 6: for each model's name, what is done to it."""
+
+    plans: Mapping[str, Plan]
+
+
+def main(study: Study, arguments: Sequence[str] | None = None) -> int:
+    """Run the script of a `Study`. Returns its exit code; bad flags end with SystemExit(2)."""
+    settings = flags.parse(study, arguments)
+    telling = Telling(study, settings)
+    try:
+        set_threads(settings.threads)
+        budget, names = _budget(settings.options), _models(study, settings.options)
+        telling.opening()
+        if settings.mode == "test-only":
+            return _test_only(study, names, settings, telling)
+        folder = result_folder(study, settings)
+        return _Session(study, settings, telling, folder, budget, names).run()
+    except UsageError as error:
+        print(f"{study.script}.py: {error}", file=sys.stderr)
+        return USAGE
+    except (DatasetUnavailable, weights.WeightsUnavailable) as error:
+        print(error, file=sys.stderr)
+        return NO_DATA
+
+
+def _models(study: Study, options: Mapping[str, str]) -> list[str]:
+    names = options["models"].replace(",", " ").split() if "models" in options else list(study.plans)
+    for name in names:
+        if name not in study.plans:
+            raise UsageError(f"argument --models: expected some of {', '.join(study.plans)}, got {name!r}")
+    return names
+
+
+def _budget(options: Mapping[str, str]) -> Budget:
+    def number(flag: str) -> float | None:
+        text = options.get(flag)
+        if text is None:
+            return None
+        try:
+            value = float(text.replace("_", ""))
+        except ValueError:
+            value = -1.0
+        if not value > 0:
+            raise UsageError(f"argument --{flag}: expected a number above 0, got {text!r}")
+        return value
+
+    milliseconds, accuracy = number("max-latency-ms"), number("min-accuracy")
+    if accuracy is not None and accuracy > 1:
+        accuracy /= 100  # in percent
+    return Budget(number("max-bytes"), None if milliseconds is None else milliseconds / 1e3, accuracy)
+
+
+class _Session:
+    """One run, from the trained models to the exit code."""
+
+    def __init__(
+        self,
+        study: Study,
+        settings: flags.Settings,
+        telling: Telling,
+        folder: Path,
+        budget: Budget,
+        names: list[str],
+    ):
+        self.study, self.settings, self.telling, self.folder = study, settings, telling, folder
+        self.budget, self.names = budget, names
+        self.details: dict[str, Any] = {"models": {}, "mode": settings.mode}
+        self.pictures: list[Path] = []
+        self.saved: list[Path] = []
+        self.times = {"train": 0.0, "eval": 0.0}
+        self.peak, self.params, self.flops = 0.0, 0, 0
+
+    def run(self) -> int:
+        telling = self.telling
+        datasets = DatasetManager(self.settings.data_dir)
+        kept = {}
+        for name in self.names:
+            subject = self._load(name, datasets)
+            kept[name] = self._optimise(subject, self.study.plans[name])
+        self._within_budget(kept)
+        telling.insight()
+        return self._write(kept)
+
+    def _load(self, name: str, datasets: DatasetManager) -> Subject:
+        plan, settings, folder = self.study.plans[name], self.settings, self.study.root / "milestones"
+        scripts = [plan.embedded] if settings.mode == "demo" else [plan.script, plan.embedded]
+        subject = load_subject(
+            name,
+            [folder / script for script in scripts],
+            datasets,
+            Tuning(settings.epochs, settings.batch_size, settings.lr, settings.seed),
+            self.telling.say,
+        )
+        costs = profile(subject.model, subject.inputs(1), backward=False)
+        self.params += costs.params
+        self.flops += costs.flops
+        self.telling.say(
+            f"\n[bold]{subject.milestone.title}[/]  {subject.milestone.dataset}, "
+            f"{costs.params:,} parameters, {costs.flops:,} FLOPs an answer"
+        )
+        self.telling.unwrapped(f"  {subject.origin}")
+        return subject
+
+    # --- one model --------------------------------------------------------------------------------------
+
+    def _optimise(self, subject: Subject, plan: Plan) -> list[Candidate]:
+        """Apply every technique, measure every result, tell and draw."""
+        models: dict[str, Module] = {FLOAT32: subject.model}
+        notes: dict[str, str] = {}
+        for technique in plan.techniques:
+            if technique.trains and not self.settings.trains:
+                continue
+            began = time.perf_counter() - compile_seconds()
+            models[technique.name] = technique.make(subject)
+            took = time.perf_counter() - compile_seconds() - began
+            self.times["train"] += took
+            notes[technique.name] = f"made in {took:.1f} s"
+        began = time.perf_counter()
+        quality = {name: subject.evaluate(model) for name, model in models.items()}
+        self.times["eval"] += time.perf_counter() - began
+        answers = {name: subject.answer(model) for name, model in models.items()}
+        latency = measure_together(answers, seconds=SECONDS, seed=self.settings.seed)
+        candidates = []
+        for name, model in models.items():
+            size = self._save(subject, name, model).stat().st_size
+            candidates.append(
+                Candidate(name, size, _each(latency[name], subject.answers), quality[name], subject.falls)
+            )
+        with peak_memory() as peak:
+            subject.evaluate(subject.model)
+        self.peak = max(self.peak, peak.mib)
+        self._tell(subject, candidates, latency)
+        self._draw(subject, candidates)
+        self.details["models"][subject.name] = self._facts(subject, candidates, latency, notes)
+        return candidates
+
+    def _save(self, subject: Subject, name: str, model: Module) -> Path:
+        """Write the file that the model's size is read off: of two formats the one that takes less."""
+        path = self.folder / "models" / f"{subject.name}_{_file_name(name)}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        if save_model(model, path) > sparse_file_bytes(model):
+            save_sparse(model, path)
+        self.saved.append(path)
+        return path
+
+    def _facts(
+        self,
+        subject: Subject,
+        candidates: Sequence[Candidate],
+        latency: Mapping[str, Latency],
+        notes: Mapping[str, str],
+    ) -> dict[str, Any]:
+        front = pareto_front(candidates)
+        rows = [
+            {
+                "name": c.name,
+                "file": f"models/{subject.name}_{_file_name(c.name)}.safetensors",
+                "bytes": c.bytes,
+                "seconds": asdict(c.seconds),
+                "p95_seconds": latency[c.name].p95 / subject.answers,
+                "p99_seconds": latency[c.name].p99 / subject.answers,
+                "quality": asdict(c.quality),
+                "front": c in front,
+                "note": notes.get(c.name, ""),
+            }
+            for c in candidates
+        ]
+        return {
+            "milestone": subject.milestone.title,
+            "dataset": subject.milestone.dataset,
+            "origin": subject.origin,
+            "quality": "loss" if subject.falls else "accuracy",
+            "candidates": rows,
+            **self._studies(subject),
+        }
+
+    def _studies(self, subject: Subject) -> dict[str, Any]:
+        """What `--scaling` and `--profile` ask for."""
+        found: dict[str, Any] = {}
+        if self.settings.scaling:
+            rows = batch_sweep(subject.model, subject.inputs(1), self.study.sizes)
+            threads = thread_sweep(subject.model, subject.inputs(self.study.sizes[0]))
+            self.telling.say(
+                "[bold]Batches[/]  "
+                + ", ".join(f"{row.batch}: {1e3 * row.latency.p50:.3g} ms" for row in rows)
+            )
+            self.telling.say(
+                "[bold]Threads[/]  "
+                + ", ".join(f"{row.threads}: {1e3 * row.latency.p50:.3g} ms" for row in threads)
+            )
+            found["batches"] = [{"batch": row.batch, "seconds": row.latency.p50} for row in rows]
+            found["threads"] = [{"threads": row.threads, "seconds": row.latency.p50} for row in threads]
+        if self.settings.profile:
+            costs = profile(subject.model, subject.inputs(self.study.sizes[0]))
+            self.telling.console.print(costs)
+            found["profile"] = costs.to_dict()
+        return found
+
+    # --- what is shown ----------------------------------------------------------------------------------
+
+    def _tell(
+        self, subject: Subject, candidates: Sequence[Candidate], latency: Mapping[str, Latency]
+    ) -> None:
+        first, front = candidates[0], pareto_front(candidates)
+        scale, digits = (1, 4) if subject.falls else (100, 2)
+        table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("", justify="right")
+        table.add_column("model")
+        timed, asked = ("µs/token", "nats/token") if subject.falls else ("µs/image", "accuracy")
+        for heading in ("bytes", "", timed, "", asked, "", "lost"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for number, c in enumerate(candidates, 1):
+            table.add_row(
+                str(number),
+                c.name,
+                f"{c.bytes:,}",
+                f"{first.bytes / c.bytes:.2f}×",
+                f"{1e6 * c.seconds.value:,.1f}",
+                f"{speedup(latency[first.name], latency[c.name])[0]:.2f}×",
+                f"{scale * c.quality.value:.{digits}f}",
+                f"±{scale * (c.quality.high - c.quality.low) / 2:.{digits}f}",
+                f"{scale * (c.loss - first.loss):.{digits}f}" if c is not first else "",
+                style="" if c in front else "dim",
+            )
+        self.telling.console.print(table)
+        self.telling.say("  [dim]dim: another is no larger, no slower and no worse[/]")
+        useless = [c.name for c in candidates[1:] if not _pays(c, first, latency)]
+        if useless:
+            self.telling.say(f"  does not pay here, neither smaller nor faster: {', '.join(useless)}")
+        for name, note in subject.notes.items():
+            self.telling.say(f"  {name}: {note}")
+
+    def _draw(self, subject: Subject, candidates: Sequence[Candidate]) -> None:
+        if not self.settings.plots:
+            return
+        if not viz.available():
+            self.telling.no_pictures()
+            return
+        front, scale = pareto_front(candidates), 1 if subject.falls else 100
+        rows = [
+            {
+                "name": c.name,
+                "bytes": c.bytes,
+                "seconds": (c.seconds.value, c.seconds.low, c.seconds.high),
+                "quality": tuple(scale * v for v in (c.quality.value, c.quality.low, c.quality.high)),
+                "front": c in front,
+            }
+            for c in candidates
+        ]
+        first = scale * candidates[0].quality.value
+        path = self.folder / f"pareto_{subject.name}.png"
+        viz.pareto(
+            rows,
+            path,
+            quality="loss on the test text, nats a token"
+            if subject.falls
+            else "accuracy on the test images, %",
+            falls=subject.falls,
+            floor=first + FLOOR_NATS if subject.falls else first - FLOOR_POINTS,
+            latency="milliseconds a token" if subject.falls else "milliseconds for one image",
+            title=f"{subject.milestone.title}, made smaller and faster",
+        )
+        self.pictures.append(path)
+
+    def _within_budget(self, kept: Mapping[str, Sequence[Candidate]]) -> None:
+        """The best of each model under the budget that was given, or what comes nearest."""
+        if self.budget == Budget():
+            return
+        chosen: dict[str, Any] = {}
+        for name, candidates in kept.items():
+            budget = replace(self.budget, quality=None) if candidates[0].falls else self.budget
+            try:
+                best = best_within(candidates, budget)
+            except BudgetNotMet as error:
+                self.telling.say(f"[bold]{name}[/]  [red]✗[/] {error}")
+                chosen[name] = {"met": False, "nearest": error.nearest.name}
+                continue
+            told = f"{best.bytes:,} bytes, {1e3 * best.seconds.value:.3g} ms, {_quality(best)}"
+            self.telling.say(f"[bold]{name}[/]  [green]✓[/] {best.name}: {told}")
+            chosen[name] = {"met": True, "best": best.name}
+        self.details["budget"] = {**asdict(self.budget), "chosen": chosen}
+
+    # --- the result -------------------------------------------------------------------------------------
+
+    def _write(self, kept: Mapping[str, Sequence[Candidate]]) -> int:
+        value = min(self._times_smaller(name, candidates) for name, candidates in kept.items())
+        study, settings = self.study, self.settings
+        passed = study.metric.reaches(value, study.threshold)
+        mark = "[green]✓[/]" if passed else "[red]✗[/]"
+        self.telling.say(
+            f"{mark} {study.metric.told(value)}; to pass {study.metric.mark_text(study.threshold)}\n"
+        )
+        result = _result(
+            study,
+            settings,
+            dataset=", ".join(self.details["models"][name]["dataset"] for name in kept),
+            value=value,
+            passed=passed,
+            params=self.params,
+            flops_forward=self.flops,
+            peak_mib=self.peak,
+            train_seconds=self.times["train"],
+            eval_seconds=self.times["eval"],
+        )
+        write(to_json(self.details), self.folder / "details.json")
+        write(result.to_json(), self.folder / "result.json")
+        self.telling.files(
+            self.folder,
+            [self.folder / "result.json", self.folder / "details.json", *self.pictures, *self.saved],
+        )
+        if settings.json:
+            print(result.to_json())
+        return MET if passed else MISSED
+
+    def _times_smaller(self, name: str, candidates: Sequence[Candidate]) -> float:
+        """How many times smaller int8 is than float32; 0 where it lost more than it may."""
+        (first,) = (c for c in candidates if c.name == FLOAT32)
+        (small,) = (c for c in candidates if c.name == INT8)
+        if small.loss - first.loss > self.study.plans[name].loses:
+            return 0.0
+        return first.bytes / small.bytes
+
+
+def _each(latency: Latency, answers: int) -> Measured:
+    """The median time of one answer out of `answers`, with its interval."""
+    return Measured(*(seconds / answers for seconds in (latency.p50, *latency.ci95)))
+
+
+def _pays(candidate: Candidate, first: Candidate, latency: Mapping[str, Latency]) -> bool:
+    """Whether it is smaller by more than a fiftieth, or faster by more than the measurement leaves open."""
+    _, (least, _) = speedup(latency[first.name], latency[candidate.name])
+    return candidate.bytes < 0.98 * first.bytes or least > 1
+
+
+def _quality(candidate: Candidate) -> str:
+    value = candidate.quality.value
+    return f"{value:.4f} nats a token" if candidate.falls else f"{100 * value:.2f} %"
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name.lower()).strip("_")
+
+
+def _test_only(study: Study, names: Sequence[str], settings: flags.Settings, telling: Telling) -> int:
+    """Carry made-up examples through each untrained model, forward and back, and through it in int8."""
+    for name in names:
+        milestone = milestone_of(study.root / "milestones" / study.plans[name].script)[0]
+        tt.manual_seed(settings.seed)
+        model = milestone.build()
+        inputs, labels = (tt.tensor(array) for array in studies.example(milestone, 8))
+        loss = milestone.loss(model(inputs), labels)
+        loss.backward()
+        model.eval()
+        with tt.inference_mode():
+            apart = float((quantize_dynamic(model)(inputs) - model(inputs)).abs().max().item())
+        if not all(p.grad is not None and np.isfinite(p.grad.data).all() for p in model.parameters()):
+            print(f"{name}: expected a finite gradient of every parameter", file=sys.stderr)
+            return MISSED
+        telling.say(
+            f"{name}: loss {loss.item():.4f} on 8 made-up examples, a finite gradient for each parameter; in "
+            f"int8 no output differs by more than {apart:.3g}. Nothing was trained."
+        )
+    if settings.json:
+        nothing = dict.fromkeys(("value", "passed", "peak_mib", "train_seconds", "eval_seconds"))
+        print(_result(study, settings, dataset="", params=0, flops_forward=0, **nothing).to_json())
+    return MET
+
+
+def _result(study: Study, settings: flags.Settings, **measured: Any) -> Result:
+    return Result(
+        milestone=study.folder,
+        script=study.script,
+        metric=study.metric.name,
+        threshold=study.threshold,
+        compile_seconds=compile_seconds(),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        threads=settings.threads,
+        history=[],
+        versions=versions(),
+        **measured,
+    )
