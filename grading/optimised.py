@@ -1,7 +1,7 @@
 """What the models that milestone 6 made smaller have to show: gates that look at files, clocks and test data.
 
-The script's own figures are believed by nobody. Sizes are read off the files, codes off their types, qualities
-are worked out in NumPy from what the files hold, and the grader has a clock of its own.
+The script's own figures are believed by nobody. Sizes are read off the files, codes off their types,
+qualities are worked out in NumPy from what the files hold, and the grader has a clock of its own.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ def codes_are_integers(found: Optimised, exam: Exam) -> None:
     other = [f"{name} ({t['dtype']})" for name, t in matrices.items() if t["dtype"] not in INTEGERS]
     require(
         matrices and not other,
-        f"{found.name}: expected codes of 8 bits in the int8 model's file, got {', '.join(other) or 'no codes'}",
+        f"{found.name}: expected codes of 8 bits in the int8 model's file, got "
+        f"{', '.join(other) or 'no codes'}",
     )
 
 
@@ -179,7 +180,8 @@ def qualities_are_true(found: Optimised, exam: Exam) -> None:
             hint = " Was it measured on the training data?"
         require(
             abs(told - true) <= within,
-            f"{found.name}: {name} reports {abs(told):.4f}, its file gives {abs(true):.4f} on the test data.{hint}",
+            f"{found.name}: {name} reports {abs(told):.4f}, its file gives {abs(true):.4f} on the test "
+            f"data.{hint}",
         )
 
 
@@ -209,7 +211,8 @@ def half_is_faster(found: Optimised, exam: Exam) -> float:
     assert isinstance(network, Network)
     models = [as_module(network, found.weights(name)) for name in ("float32", "half the channels")]
     x = tt.tensor(network.prepared(exam.x[: SYSTEMS["structured"]["batch"]]))
-    whole, half = in_turn([lambda model=model: model(x) for model in models])
+    with tt.no_grad():
+        whole, half = in_turn([lambda model=model: model(x) for model in models])
     least = SYSTEMS["structured"]["faster"]
     require(
         whole / half >= least,
@@ -238,13 +241,12 @@ def as_module(network: Network, weights: Mapping[str, np.ndarray]) -> nn.Module:
 def in_turn(functions: list[Callable[[], object]], seconds: float = 2.0) -> list[float]:
     """The median time of each, called in turn for about so long: what slows one down slows all."""
     times: list[list[float]] = [[] for _ in functions]
-    with tt.no_grad():
-        for function in functions:
+    for function in functions:
+        function()
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times[0]) < 20:
+        for function, taken in zip(functions, times, strict=True):
+            began = time.perf_counter()
             function()
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end or len(times[0]) < 20:
-            for function, taken in zip(functions, times, strict=True):
-                began = time.perf_counter()
-                function()
-                taken.append(time.perf_counter() - began)
+            taken.append(time.perf_counter() - began)
     return [statistics.median(taken) for taken in times]

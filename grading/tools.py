@@ -25,8 +25,8 @@ from tinytorch.text import generate
 
 
 def counts_are_right() -> None:
-    """Parameters and FLOPs of every layer of a LeNet: two for a multiplication and its sum, one for each bias,
-    ReLU and comparison."""
+    """Parameters and FLOPs of every layer of a LeNet: two for a multiplication and its sum, one for each
+    bias, ReLU and comparison."""
     costs = profile(LeNet(3, 32, channels=(6, 16), hidden=84), (3, 32, 32), repeats=0)
     by_hand = [
         ("Conv2d", 6 * (27 + 1), 1024 * 6 * (2 * 27 + 1)),
@@ -44,10 +44,13 @@ def counts_are_right() -> None:
     rest = [row for row in found if row not in by_hand]
     require(
         found == by_hand,
-        f"profile: expected the layers of a LeNet with their parameters and FLOPs as counted by hand, got {rest}",
+        f"profile: expected a LeNet's layers with parameters and FLOPs as counted by hand, got {rest}",
     )
     sums = (sum(params for _, params, _ in by_hand), sum(flops for *_, flops in by_hand))
-    require((costs.params, costs.flops) == sums, f"profile: expected sums of {sums}, got {costs.params, costs.flops}")
+    require(
+        (costs.params, costs.flops) == sums,
+        f"profile: expected sums of {sums}, got {costs.params, costs.flops}",
+    )
 
 
 def profiled_seconds_are_true() -> None:
@@ -73,11 +76,11 @@ def profiled_seconds_are_true() -> None:
 def profiled_bytes_are_true() -> None:
     """What it says that is alive at most is what memray sees beside the model."""
     model, x = LeNet(3, 32), tt.randn(64, 3, 32, 32)
-    costs = profile(model, x, repeats=0)
+    costs = profile(model, x, repeats=1)
 
     def work() -> None:
-        model.zero_grad(set_to_none=True)
         model(x).sum().backward()
+        model.zero_grad(set_to_none=True)
 
     seen = memray_peak(work)
     ratio = costs.peak_bytes / seen
@@ -107,8 +110,13 @@ def cache_pays() -> None:
         for t in range(count):
             logits = model.head(model.hidden(tokens[:, t : t + 1], cache)).numpy()[0, 0]
             apart = max(apart, float(np.abs(logits - whole[t]).max()))
-    require(apart <= SYSTEMS["cached"], f"cache: expected logits within {SYSTEMS['cached']:g}, got {apart:.3g}")
-    times = [_seconds(lambda cached=cached: generate(model, [0], count - 1, seed=0, use_cache=cached)) for cached in (True, False)]
+    require(
+        apart <= SYSTEMS["cached"], f"cache: expected logits within {SYSTEMS['cached']:g}, got {apart:.3g}"
+    )
+    times = [
+        _seconds(lambda cached=cached: generate(model, [0], count - 1, seed=0, use_cache=cached))
+        for cached in (True, False)
+    ]
     require(
         times[1] / times[0] >= SYSTEMS["cache_times"],
         f"cache: expected {count} tokens {SYSTEMS['cache_times']:g} × as fast with a cache, got "
@@ -143,7 +151,8 @@ def student_is_better(loss: Callable[..., Any] | None = None) -> float:
     criterion = loss or DistillationLoss(of["temperature"], of["alpha"])
     gains = []
     for seed in range(of["seeds"]):
-        assert exam.train_x is not None and exam.train_y is not None
+        assert exam.train_x is not None
+        assert exam.train_y is not None
         chosen = np.random.default_rng(seed).permutation(len(exam.train_x))[: of["images"]]
         x, y = exam.train_x[chosen], exam.train_y[chosen]
         with tt.no_grad():
@@ -157,8 +166,8 @@ def student_is_better(loss: Callable[..., Any] | None = None) -> float:
     told = ", ".join(f"{100 * g:+.1f}" for g in gains)
     require(
         gain >= of["better"],
-        f"distillation: expected the student to be {100 * of['better']:g} points better than alone, on the mean "
-        f"of {of['seeds']} seeds, got {100 * gain:+.2f} ({told})",
+        f"distillation: expected the student to be {100 * of['better']:g} points better than alone, on the "
+        f"mean of {of['seeds']} seeds, got {100 * gain:+.2f} ({told})",
     )
     return gain
 

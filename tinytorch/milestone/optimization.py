@@ -37,7 +37,7 @@ TOKENS = 64  # that a language model writes to have its speed measured
 class Tuning:
     """How models are fine-tuned: the flags of the script."""
 
-    epochs: int
+    epochs: float
     batch_size: int
     lr: float
     seed: int

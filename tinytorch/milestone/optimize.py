@@ -77,13 +77,14 @@ class Plan:
     """What is done to one earlier model.
 
     script: of the milestone that trained it. embedded: of one whose data need no download, where that cannot
-    be had. loses: what int8 may cost, in shares of one or in nats.
+    be had. loses: what int8 may cost, in shares of one or in nats. epochs: of fine-tuning, times `--epochs`.
     """
 
     script: str
     embedded: str
     techniques: Sequence[Technique]
     loses: float
+    epochs: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,10 +179,10 @@ class _Session:
             name,
             [folder / script for script in scripts],
             datasets,
-            Tuning(settings.epochs, settings.batch_size, settings.lr, settings.seed),
+            Tuning(plan.epochs * settings.epochs, settings.batch_size, settings.lr, settings.seed),
             self.telling.say,
         )
-        costs = profile(subject.model, subject.inputs(1), backward=False)
+        costs = profile(subject.model, subject.inputs(1), backward=False, repeats=0)
         self.params += costs.params
         self.flops += costs.flops
         self.telling.say(
@@ -295,7 +296,7 @@ class _Session:
         scale, digits = (1, 4) if subject.falls else (100, 2)
         table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("", justify="right")
-        table.add_column("model")
+        table.add_column("model", no_wrap=True)
         timed, asked = ("µs/token", "nats/token") if subject.falls else ("µs/image", "accuracy")
         for heading in ("bytes", "", timed, "", asked, "", "lost"):
             table.add_column(heading, justify="right", no_wrap=True)
@@ -396,7 +397,8 @@ class _Session:
         write(result.to_json(), self.folder / "result.json")
         self.telling.files(
             self.folder,
-            [self.folder / "result.json", self.folder / "details.json", *self.pictures, *self.saved],
+            [self.folder / "result.json", self.folder / "details.json", *self.pictures],
+            f", and {len(self.saved)} models in models",
         )
         if settings.json:
             print(result.to_json())

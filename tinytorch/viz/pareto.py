@@ -86,7 +86,13 @@ def _span(rows: Sequence[Mapping[str, Any]], falls: bool, floor: float | None) -
 
 
 def _point(
-    axes: Any, number: int, row: Mapping[str, Any], key: str, scale: float, span: tuple[float, float], falls: bool
+    axes: Any,
+    number: int,
+    row: Mapping[str, Any],
+    key: str,
+    scale: float,
+    span: tuple[float, float],
+    falls: bool,
 ) -> None:
     x, x_low, x_high = (scale * v for v in _values(row[key]))
     y, y_low, y_high = _values(row["quality"])
@@ -105,7 +111,14 @@ def _point(
     )  # fmt: skip
     axes.plot([x], [y], "o", markersize=11, color=colour, mec="white", mew=1, zorder=3 + bool(row["front"]))
     axes.annotate(
-        str(number), (x, y), ha="center", va="center", fontsize=6.8, color="white", fontweight="bold", zorder=5
+        str(number),
+        (x, y),
+        ha="center",
+        va="center",
+        fontsize=6.8,
+        color="white",
+        fontweight="bold",
+        zorder=5,
     )
 
 
