@@ -31,8 +31,10 @@ SCRIPTS = (
     "05_2017_transformer_era/vaswani_sequences.py",
     "05_2017_transformer_era/vaswani_grammar.py",
     "05_2017_transformer_era/vaswani_shakespeare.py",
+    "06_2024_systems_age/optimize_models.py",
 )
 BEGIN, END = "<!-- measured: python milestones/measured.py --write -->", "<!-- /measured -->"
+UNITS = {"validation_loss": "nats", "times_smaller": "×"}  # of metrics that are no shares
 HEADINGS = (
     "script", "data", "reached", "to pass", "training", "whole script", "parameters", "FLOPs, forward",
     "peak memory",
@@ -64,9 +66,9 @@ def measure(script: str, times: int) -> list[str] | None:
     last = runs[-1]
     training = statistics.median(run["train_seconds"] for run in runs)
     peak = statistics.median(run["peak_mib"] for run in runs)
-    shares = last["metric"] != "validation_loss"
+    unit = UNITS.get(last["metric"])
     reached, least = (
-        f"{100 * last[name]:.4g} %" if shares else f"{last[name]:.4g} nats" for name in ("value", "threshold")
+        f"{last[name]:.4g} {unit}" if unit else f"{100 * last[name]:.4g} %" for name in ("value", "threshold")
     )
     times_taken = [f"{training:.2f} s", f"{statistics.median(walls):.1f} s"]
     sizes = [f"{last['params']:,}", f"{last['flops_forward']:,}", f"{peak:.2f} MiB"]

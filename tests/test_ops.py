@@ -11,7 +11,7 @@ import pytest
 import tinytorch as tt
 from tests.ops_sampler import Sampler, call, gradients, is_float, ops, samples
 from tinytorch.autograd import gradcheck, gradgradcheck
-from tinytorch.systems.counting import count_ops
+from tinytorch.systems.profiling.counting import count_ops
 
 TOLERANCE = {np.float32: {"rtol": 1e-5, "atol": 1e-6}, np.float64: {"rtol": 1e-11, "atol": 1e-12}}
 every_op = pytest.mark.parametrize("op", ops())

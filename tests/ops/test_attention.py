@@ -96,7 +96,7 @@ def test_a_future_key_changes_nothing():
 
 
 def test_watched_and_unwatched_gradients_are_counted_alike():
-    from tinytorch.systems.counting import count_ops
+    from tinytorch.systems.profiling.counting import count_ops
 
     (qkv,) = tensors((2, 8, 12))
     with count_ops() as counted:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinytorch.systems import SuiteResult, SuiteRow, compare
-from tinytorch.systems.compare import holm, mann_whitney
+from tinytorch.systems.benchmarking.compare import holm, mann_whitney
 
 pytestmark = pytest.mark.nojit_ok
 

@@ -11,7 +11,7 @@ import tinytorch as tt
 from tinytorch import nn
 from tinytorch.models import MLP, LeNet
 from tinytorch.systems import benchmark_training, estimate_flops, file_bytes, scaling_study
-from tinytorch.systems.estimates import exponent
+from tinytorch.systems.profiling.estimates import exponent
 
 
 def test_flops_by_the_seeds_name():

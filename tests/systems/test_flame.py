@@ -11,12 +11,12 @@ import pytest
 import tinytorch as tt
 from tinytorch.models import LeNet
 from tinytorch.systems import (
-    flame,
     memory_flame_graph,
     memray_available,
     memray_peak,
     profile,
 )
+from tinytorch.systems.profiling import flame
 
 needs_memray = pytest.mark.skipif(not memray_available(), reason="memray is not installed")
 MIB = 1 << 20

@@ -8,7 +8,7 @@ import pytest
 import tinytorch as tt
 from tinytorch import nn
 from tinytorch.models import SmallResNet
-from tinytorch.systems.folding import ChannelAffine, fold_batch_norm
+from tinytorch.systems.inference.folding import ChannelAffine, fold_batch_norm
 
 pytestmark = pytest.mark.nojit_ok
 

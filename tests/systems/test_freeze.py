@@ -14,7 +14,7 @@ from tinytorch import nn
 from tinytorch.models import GPT, MLP, GPTConfig, LeNet
 from tinytorch.models.cnn import SmallResNet
 from tinytorch.systems import Frozen, count_ops, freeze, profile
-from tinytorch.systems.tape import CannotTrace, Tape
+from tinytorch.systems.inference.tape import CannotTrace, Tape
 
 F = nn.functional
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinytorch.systems import Latency, measure_latency, measure_together, median_interval, speedup
-from tinytorch.systems.latency import SECTIONS, sections, summarise
+from tinytorch.systems.benchmarking.latency import SECTIONS, sections, summarise
 
 pytestmark = pytest.mark.nojit_ok
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinytorch.kernels.memory import empty, server
-from tinytorch.systems.memory_plan import Arena, Lifetime, Recording, plan_memory
+from tinytorch.systems.inference.memory_plan import Arena, Lifetime, Recording, plan_memory
 
 pytestmark = pytest.mark.nojit_ok
 F32 = np.dtype(np.float32)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinytorch.systems.pareto import (
+from tinytorch.systems.benchmarking.pareto import (
     Budget,
     BudgetNotMet,
     Candidate,

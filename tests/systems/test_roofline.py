@@ -10,7 +10,7 @@ import pytest
 from tinytorch import nn
 from tinytorch.systems import Machine, bandwidth, profile, roofline
 from tinytorch.systems import machine as measured
-from tinytorch.systems.roofline import last_level_cache, processor
+from tinytorch.systems.profiling.roofline import last_level_cache, processor
 
 MACHINE = Machine(100.0, 20.0, 50.0, 2, "one", 1 << 20, 1 << 22)
 

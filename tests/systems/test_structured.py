@@ -20,7 +20,7 @@ from tinytorch.systems import (
     taylor_head_importance,
     taylor_importance,
 )
-from tinytorch.systems.channel_trace import find_channels
+from tinytorch.systems.compression.channel_trace import find_channels
 
 
 class Functional(nn.Module):

@@ -10,7 +10,7 @@ from tinytorch import nn
 from tinytorch.kernels._jit import get_num_threads, set_num_threads
 from tinytorch.models import GPT, GPTConfig
 from tinytorch.systems import batch_sweep, cache_study, thread_sweep
-from tinytorch.systems.sweeps import evaluating
+from tinytorch.systems.inference.sweeps import evaluating
 
 
 class Seen(nn.Module):

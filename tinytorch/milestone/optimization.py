@@ -23,7 +23,7 @@ from tinytorch.nn import Module
 from tinytorch.nn import functional as F
 from tinytorch.nn.utils import clip_grad_norm_
 from tinytorch.systems import prunable_weights
-from tinytorch.systems.pareto import Measured, mean, share
+from tinytorch.systems.benchmarking.pareto import Measured, mean, share
 from tinytorch.text import generate
 
 BATCH = 500  # examples that are asked about at one time

@@ -44,8 +44,8 @@ from tinytorch.systems import (
     sparse_file_bytes,
     thread_sweep,
 )
-from tinytorch.systems.latency import speedup
-from tinytorch.systems.pareto import (
+from tinytorch.systems.benchmarking.latency import speedup
+from tinytorch.systems.benchmarking.pareto import (
     Budget,
     BudgetNotMet,
     Candidate,

@@ -1,46 +1,27 @@
 """What a model costs: parameters, FLOPs, bytes, time and memory."""
 
-from tinytorch.systems.bfloat16 import (
-    Bfloat16Conv2d,
-    Bfloat16Embedding,
-    Bfloat16Linear,
-    bfloat16_study,
-    from_bfloat16,
-    save_bfloat16,
-    store_bfloat16,
-    to_bfloat16,
+from tinytorch.systems.benchmarking.compare import Comparison, Difference, compare
+from tinytorch.systems.benchmarking.files import file_bytes, save_model
+from tinytorch.systems.benchmarking.latency import (
+    Latency,
+    measure_latency,
+    measure_together,
+    median_interval,
+    speedup,
 )
-from tinytorch.systems.compare import Comparison, Difference, compare
-from tinytorch.systems.costs import LayerProfile, ModelProfile, OpProfile, Work
-from tinytorch.systems.counting import OpTotal, count_ops
-from tinytorch.systems.distillation import DistillationLoss, captured, distill, feature_loss
-from tinytorch.systems.estimates import (
-    ScalingRow,
-    ScalingStudy,
-    TrainingCost,
-    benchmark_training,
-    estimate_flops,
-    scaling_study,
-)
-from tinytorch.systems.files import file_bytes, save_model
-from tinytorch.systems.flame import memory_flame_graph, memray_available, memray_peak
-from tinytorch.systems.folding import ChannelAffine, fold_batch_norm
-from tinytorch.systems.freeze import Frozen, freeze
-from tinytorch.systems.head_pruning import attention_heads, prune_heads, taylor_head_importance
-from tinytorch.systems.importance import channel_importance, taylor_importance
-from tinytorch.systems.latency import Latency, measure_latency, measure_together, median_interval, speedup
-from tinytorch.systems.low_rank import (
+from tinytorch.systems.benchmarking.suite import SuiteResult, SuiteRow, run_suite
+from tinytorch.systems.compression.distillation import DistillationLoss, captured, distill, feature_loss
+from tinytorch.systems.compression.head_pruning import attention_heads, prune_heads, taylor_head_importance
+from tinytorch.systems.compression.importance import channel_importance, taylor_importance
+from tinytorch.systems.compression.low_rank import (
     factorize,
     factorize_conv2d,
     factorize_linear,
     rank_for_energy,
     singular_values,
 )
-from tinytorch.systems.memory import peak_memory, process_peak
-from tinytorch.systems.memory_plan import Lifetime, MemoryPlan, plan_memory
-from tinytorch.systems.pipeline import Pipeline, PipelineError, Stage
-from tinytorch.systems.profile import latency, profile
-from tinytorch.systems.pruning import (
+from tinytorch.systems.compression.pipeline import Pipeline, PipelineError, Stage
+from tinytorch.systems.compression.pruning import (
     GradualPruner,
     Pruner,
     cubic_sparsity,
@@ -50,6 +31,42 @@ from tinytorch.systems.pruning import (
     prune_n_m,
     sparsity,
 )
+from tinytorch.systems.compression.sparse_files import load_sparse, save_sparse, sparse_file_bytes
+from tinytorch.systems.compression.structured import prunable_channels, prune_channels
+from tinytorch.systems.inference.bfloat16 import (
+    Bfloat16Conv2d,
+    Bfloat16Embedding,
+    Bfloat16Linear,
+    bfloat16_study,
+    from_bfloat16,
+    save_bfloat16,
+    store_bfloat16,
+    to_bfloat16,
+)
+from tinytorch.systems.inference.folding import ChannelAffine, fold_batch_norm
+from tinytorch.systems.inference.freeze import Frozen, freeze
+from tinytorch.systems.inference.memory_plan import Lifetime, MemoryPlan, plan_memory
+from tinytorch.systems.inference.sweeps import CacheRow, SweepRow, batch_sweep, cache_study, thread_sweep
+from tinytorch.systems.inference.weight_only import (
+    WeightOnlyEmbedding,
+    WeightOnlyLinear,
+    quantize_weight_only,
+)
+from tinytorch.systems.profiling.costs import LayerProfile, ModelProfile, OpProfile, Work
+from tinytorch.systems.profiling.counting import OpTotal, count_ops
+from tinytorch.systems.profiling.estimates import (
+    ScalingRow,
+    ScalingStudy,
+    TrainingCost,
+    benchmark_training,
+    estimate_flops,
+    scaling_study,
+)
+from tinytorch.systems.profiling.flame import memory_flame_graph, memray_available, memray_peak
+from tinytorch.systems.profiling.memory import peak_memory, process_peak
+from tinytorch.systems.profiling.profile import latency, profile
+from tinytorch.systems.profiling.roofline import Machine, RooflineRow, bandwidth, machine, roofline
+from tinytorch.systems.profiling.trace import record
 from tinytorch.systems.quantization import (
     FakeQuantize,
     KeptFloat,
@@ -70,13 +87,6 @@ from tinytorch.systems.quantization import (
     quantize_dynamic,
     quantize_static,
 )
-from tinytorch.systems.roofline import Machine, RooflineRow, bandwidth, machine, roofline
-from tinytorch.systems.sparse_files import load_sparse, save_sparse, sparse_file_bytes
-from tinytorch.systems.structured import prunable_channels, prune_channels
-from tinytorch.systems.suite import SuiteResult, SuiteRow, run_suite
-from tinytorch.systems.sweeps import CacheRow, SweepRow, batch_sweep, cache_study, thread_sweep
-from tinytorch.systems.trace import record
-from tinytorch.systems.weight_only import WeightOnlyEmbedding, WeightOnlyLinear, quantize_weight_only
 
 __all__ = [
     "Bfloat16Conv2d",

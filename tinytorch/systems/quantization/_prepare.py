@@ -11,7 +11,7 @@ import numpy as np
 from tinytorch import ops
 from tinytorch.autograd.modes import no_grad
 from tinytorch.nn import Conv2d, Linear, Module
-from tinytorch.systems.folding import fold_batch_norm
+from tinytorch.systems.inference.folding import fold_batch_norm
 from tinytorch.systems.quantization._conv import obstacle
 from tinytorch.systems.quantization._observers import Observer, make_observer
 from tinytorch.systems.quantization._report import UncalibratedModel

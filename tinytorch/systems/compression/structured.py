@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tinytorch.nn import BatchNorm1d, BatchNorm2d, Linear, Module, Parameter
-from tinytorch.systems.channel_trace import Channels, find_channels
-from tinytorch.systems.importance import Importance, channel_importance
+from tinytorch.systems.compression.channel_trace import Channels, find_channels
+from tinytorch.systems.compression.importance import Importance, channel_importance
 from tinytorch.tensor import Tensor
 
 Array = np.ndarray

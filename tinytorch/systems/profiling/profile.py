@@ -14,11 +14,11 @@ from tinytorch.autograd import registry
 from tinytorch.autograd.modes import no_grad
 from tinytorch.nn import Embedding, Module
 from tinytorch.random import get_rng_state, set_rng_state
-from tinytorch.systems.attribution import BACKWARD, FORWARD, Attribution
-from tinytorch.systems.costs import BETWEEN, LayerProfile, ModelProfile, OpProfile
-from tinytorch.systems.held import held_bytes
-from tinytorch.systems.layers import define, first_tensor
-from tinytorch.systems.memory import peak_memory
+from tinytorch.systems.profiling.attribution import BACKWARD, FORWARD, Attribution
+from tinytorch.systems.profiling.costs import BETWEEN, LayerProfile, ModelProfile, OpProfile
+from tinytorch.systems.profiling.held import held_bytes
+from tinytorch.systems.profiling.layers import define, first_tensor
+from tinytorch.systems.profiling.memory import peak_memory
 from tinytorch.tensor import Tensor
 
 Loss = Callable[[Any], Any]

@@ -12,9 +12,9 @@ import numpy as np
 from tinytorch.autograd import registry
 from tinytorch.autograd.modes import inference_mode, modes
 from tinytorch.nn import Module
-from tinytorch.systems.folding import fold_batch_norm
-from tinytorch.systems.memory_plan import Arena, MemoryPlan, Recording
-from tinytorch.systems.tape import CannotTrace, Tape
+from tinytorch.systems.inference.folding import fold_batch_norm
+from tinytorch.systems.inference.memory_plan import Arena, MemoryPlan, Recording
+from tinytorch.systems.inference.tape import CannotTrace, Tape
 from tinytorch.tensor import Tensor
 
 KEPT = 8  # shapes of input whose plans are kept

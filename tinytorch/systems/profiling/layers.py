@@ -10,7 +10,7 @@ import numpy as np
 from tinytorch.autograd import registry
 from tinytorch.autograd.modes import no_grad
 from tinytorch.nn import Module
-from tinytorch.systems.costs import LayerProfile
+from tinytorch.systems.profiling.costs import LayerProfile
 from tinytorch.tensor import Tensor
 
 Run = tuple[Module, int]  # a module, and how often it ran before in this pass

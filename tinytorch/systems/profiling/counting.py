@@ -10,7 +10,7 @@ from typing import Any
 
 from tinytorch.autograd import registry
 from tinytorch.kernels._jit import compile_seconds
-from tinytorch.systems.watching import Watch
+from tinytorch.systems.profiling.watching import Watch
 
 
 @dataclass

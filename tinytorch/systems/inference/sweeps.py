@@ -12,7 +12,7 @@ import numpy as np
 from tinytorch.autograd.modes import inference_mode
 from tinytorch.kernels._jit import get_num_threads, set_num_threads
 from tinytorch.nn import Module
-from tinytorch.systems.latency import Latency, measure_together
+from tinytorch.systems.benchmarking.latency import Latency, measure_together
 from tinytorch.tensor import Tensor
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinytorch.systems.latency import SECTIONS, sections
-from tinytorch.systems.suite import SuiteResult, SuiteRow
+from tinytorch.systems.benchmarking.latency import SECTIONS, sections
+from tinytorch.systems.benchmarking.suite import SuiteResult, SuiteRow
 
 
 @dataclass(frozen=True)

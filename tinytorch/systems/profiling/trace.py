@@ -20,8 +20,8 @@ from tinytorch.autograd.modes import modes
 from tinytorch.kernels._jit import get_num_threads
 from tinytorch.kernels.memory import reserved_bytes
 from tinytorch.nn import Module
-from tinytorch.systems.roofline import processor
-from tinytorch.systems.watching import Watch
+from tinytorch.systems.profiling.roofline import processor
+from tinytorch.systems.profiling.watching import Watch
 
 _END = object()
 _Arguments = tuple[tuple, tuple[int, ...] | None, float]  # shapes of inputs and of the result, FLOPs

@@ -22,7 +22,7 @@ import numpy as np
 from tinytorch.kernels import optim
 from tinytorch.kernels._jit import get_num_threads
 from tinytorch.kernels.peak import peak
-from tinytorch.systems.costs import LayerProfile, ModelProfile
+from tinytorch.systems.profiling.costs import LayerProfile, ModelProfile
 
 MIB = 1 << 20
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")

@@ -11,8 +11,8 @@ from typing import Any
 
 from tinytorch.autograd.modes import no_grad
 from tinytorch.nn import Module
-from tinytorch.systems.files import file_bytes
-from tinytorch.systems.latency import Latency, measure_together, speedup
+from tinytorch.systems.benchmarking.files import file_bytes
+from tinytorch.systems.benchmarking.latency import Latency, measure_together, speedup
 
 Step = Callable[[Any], Any]
 

@@ -20,9 +20,9 @@ import numpy as np
 from tinytorch import ops
 from tinytorch.kernels.memory import empty
 from tinytorch.nn import Conv2d, Embedding, Linear, Module
-from tinytorch.systems.files import file_bytes
-from tinytorch.systems.latency import measure_together, speedup
-from tinytorch.systems.sweeps import evaluating
+from tinytorch.systems.benchmarking.files import file_bytes
+from tinytorch.systems.benchmarking.latency import measure_together, speedup
+from tinytorch.systems.inference.sweeps import evaluating
 from tinytorch.tensor import Tensor
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinytorch.autograd import registry
 from tinytorch.nn import Module, ReLU, Sequential
-from tinytorch.systems.watching import Watch
+from tinytorch.systems.profiling.watching import Watch
 
 FORWARD, BACKWARD = 0, 1
 _clock = time.perf_counter

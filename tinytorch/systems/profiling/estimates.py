@@ -14,9 +14,9 @@ import numpy as np
 
 from tinytorch.nn import Linear, Module
 from tinytorch.optim import SGD
-from tinytorch.systems.files import file_bytes
-from tinytorch.systems.memory import peak_memory
-from tinytorch.systems.profile import as_batch, profile, scalar
+from tinytorch.systems.benchmarking.files import file_bytes
+from tinytorch.systems.profiling.memory import peak_memory
+from tinytorch.systems.profiling.profile import as_batch, profile, scalar
 from tinytorch.tensor import Tensor
 
 EPOCH = 10_000  # examples, where nobody says how many an epoch has

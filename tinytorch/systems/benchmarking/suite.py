@@ -24,9 +24,9 @@ from tinytorch.kernels._jit import get_num_threads
 from tinytorch.kernels.gemm import gemm
 from tinytorch.kernels.simd import VECTOR_BYTES
 from tinytorch.nn import Module
-from tinytorch.systems.files import file_bytes
-from tinytorch.systems.latency import Latency, measure_together
-from tinytorch.systems.sweeps import evaluating
+from tinytorch.systems.benchmarking.files import file_bytes
+from tinytorch.systems.benchmarking.latency import Latency, measure_together
+from tinytorch.systems.inference.sweeps import evaluating
 from tinytorch.tensor import Tensor
 
 FORMAT = "tinytorch-suite-1"

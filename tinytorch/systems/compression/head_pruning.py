@@ -12,8 +12,8 @@ import numpy as np
 from tinytorch.models.gpt import CausalSelfAttention
 from tinytorch.models.kv_cache import LayerCache
 from tinytorch.nn import Linear, Module, MultiheadAttention
-from tinytorch.systems.importance import each_gradient
-from tinytorch.systems.structured import check_fraction, checked_indices, take
+from tinytorch.systems.compression.importance import each_gradient
+from tinytorch.systems.compression.structured import check_fraction, checked_indices, take
 from tinytorch.tensor import Tensor
 
 Array = np.ndarray

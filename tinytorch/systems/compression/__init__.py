@@ -1,0 +1,1 @@
+"""Fewer weights: pruned, removed, factorised, distilled."""

@@ -1,0 +1,1 @@
+"""Answering only: frozen, norms folded, memory planned, weights stored small, the cache studied."""
