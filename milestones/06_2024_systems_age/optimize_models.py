@@ -177,7 +177,7 @@ STUDY = Study(
                 Technique(INT8, int8_dynamic),
                 Technique("int8 weights", int_weights(8)),
                 Technique("int4 weights", int_weights(4)),
-                Technique("half the hidden units", fewer_channels(0.5), trains=True),
+                Technique("half the units", fewer_channels(0.5), trains=True),
                 Technique("half the heads", fewer_heads, trains=True),
                 Technique("low rank", low_rank(0.9), trains=True),
                 Technique("80 % zeros", pruned, trains=True),

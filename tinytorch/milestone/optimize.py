@@ -295,9 +295,9 @@ class _Session:
         first, front = candidates[0], pareto_front(candidates)
         scale, digits = (1, 4) if subject.falls else (100, 2)
         table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        table.add_column("", justify="right")
+        table.add_column("", justify="right", no_wrap=True)
         table.add_column("model", no_wrap=True)
-        timed, asked = ("µs/token", "nats/token") if subject.falls else ("µs/image", "accuracy")
+        timed, asked = ("µs/token", "nats") if subject.falls else ("µs/image", "accuracy")
         for heading in ("bytes", "", timed, "", asked, "", "lost"):
             table.add_column(heading, justify="right", no_wrap=True)
         for number, c in enumerate(candidates, 1):
