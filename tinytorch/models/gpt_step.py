@@ -78,8 +78,10 @@ def _looked_up(table: Any, numbers: np.ndarray) -> np.ndarray:
 def _through_blocks(model: GPT, rows: np.ndarray, cache: KVCache) -> None:
     """Carry rows (b, c) through all blocks, in place."""
     start = cache.length
-    for block, layer in zip(model.h, cache.layers, strict=True):
-        weights, epsilon, inside = _weights(block), block.ln_1.eps, block.mlp.c_fc.out_features
+    if cache.weights is None:
+        cache.weights = [_weights(block) for block in model.h]
+    for block, layer, weights in zip(model.h, cache.layers, cache.weights, strict=True):
+        epsilon, inside = block.ln_1.eps, block.mlp.c_fc.out_features
         if isinstance(weights[2], tuple):
             weight_only.block_step(
                 rows, weights, inside, epsilon, cache.turns, start, layer.keys, layer.values

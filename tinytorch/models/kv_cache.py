@@ -51,7 +51,8 @@ class KVCache:
     Nothing in it has a gradient: it is for generation, under `no_grad`.
 
     turns: cosines and sines of all places, (2, context, head size / 2), or nothing; modules: those of the
-    model that fills it, where `gpt_step` may stand in for them.
+    model that fills it, where `gpt_step` may stand in for them; weights: the arrays of each block that it
+    found there with the first token after `reset()`: collecting them takes as long as half a block.
 
     Memory: 2 · layers · batch · context · width numbers; see `nbytes`.
     """
@@ -61,6 +62,7 @@ class KVCache:
         turns: np.ndarray | None = None, modules: Sequence[Module] | None = None,
     ):  # fmt: skip
         self.modules = modules
+        self.weights: list[Sequence[Any]] | None = None
         self.layers = [LayerCache(batch, heads, context, head_size, dtype) for _ in range(layers)]
         self.turns = np.empty((2, 0, 0), dtype) if turns is None else turns
 
@@ -76,5 +78,6 @@ class KVCache:
 
     def reset(self) -> None:
         """Forget everything; the memory stays."""
+        self.weights = None
         for layer in self.layers:
             layer.length = 0
