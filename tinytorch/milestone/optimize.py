@@ -35,10 +35,12 @@ from tinytorch.nn import Module
 from tinytorch.systems import (
     Latency,
     batch_sweep,
+    machine,
     measure_together,
     peak_memory,
     profile,
     quantize_dynamic,
+    roofline,
     save_model,
     save_sparse,
     sparse_file_bytes,
@@ -284,7 +286,14 @@ class _Session:
         if self.settings.profile:
             costs = profile(subject.model, subject.inputs(self.study.sizes[0]))
             self.telling.console.print(costs)
-            found["profile"] = costs.to_dict()
+            rows = [asdict(row) for row in roofline(costs)]
+            found |= {"profile": costs.to_dict(), "roofline": rows, "machine": machine().to_dict()}
+            if self.settings.plots and viz.available():
+                path = self.folder / f"roofline_{subject.name}.png"
+                viz.roofline(
+                    rows, found["machine"], path, title=f"{subject.milestone.title}: what bounds each layer"
+                )
+                self.pictures.append(path)
         return found
 
     # --- what is shown ----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from tinytorch.viz import style
 from tinytorch.viz.curves import framed
 
 LINE = 0.058  # of a row of the legend, in heights of the figure
+TOGETHER = 13  # pixels between two points, from which on both have a number inside
 ROOM = 0.06  # of the axis above and below the points
 
 
@@ -51,8 +52,11 @@ def pareto(
     ):
         style.clean(axes, "", label)
         axes.set_xscale("log")
-        for number, row in enumerate(rows, 1):
-            _point(axes, number, row, key, scale, (low, high), falls)
+        places = {
+            number: place
+            for number, row in enumerate(rows, 1)
+            if (place := _point(axes, number, row, key, scale, (low, high), falls))
+        }
         front = sorted(
             (_values(row[key])[0] * scale, _values(row["quality"])[0]) for row in rows if row["front"]
         )
@@ -61,6 +65,7 @@ def pareto(
         axes.set_axisbelow(True)
         axes.set_ylim((high, low) if falls else (low, high))
         _plain_ticks(axes)
+        _number(axes, places)
     panels[0].set_title(quality, loc="left", fontsize=10, color=style.INK, pad=6)
     for number, row in enumerate(rows, 1):
         colour = style.INK if row["front"] else style.FAINT
@@ -93,7 +98,8 @@ def _point(
     scale: float,
     span: tuple[float, float],
     falls: bool,
-) -> None:
+) -> tuple[float, float] | None:
+    """Draw a point and its intervals; returns where it is, None at the edge."""
     x, x_low, x_high = (scale * v for v in _values(row[key]))
     y, y_low, y_high = _values(row["quality"])
     colour = style.BLUE if row["front"] else style.GREYS[0]
@@ -104,22 +110,34 @@ def _point(
             f"{number}: {y:.4g}", (x, edge), xytext=(0, 14), textcoords="offset points", ha="center",
             fontsize=7.5, color=style.FAINT, arrowprops={"arrowstyle": "->", "color": style.FAINT, "lw": 0.8},
         )  # fmt: skip
-        return
+        return None
     axes.errorbar(
         [x], [y], xerr=[[x - x_low], [x_high - x]], yerr=[[y - y_low], [y_high - y]], fmt="none",
         ecolor=colour, elinewidth=1, alpha=0.8, zorder=2,
     )  # fmt: skip
     axes.plot([x], [y], "o", markersize=11, color=colour, mec="white", mew=1, zorder=3 + bool(row["front"]))
-    axes.annotate(
-        str(number),
-        (x, y),
-        ha="center",
-        va="center",
-        fontsize=6.8,
-        color="white",
-        fontweight="bold",
-        zorder=5,
-    )
+    return x, y
+
+
+def _number(axes: Any, places: Mapping[int, tuple[float, float]]) -> None:
+    """Write each point's number into it; points on one place have theirs beside it, in one line."""
+    axes.autoscale_view(scaley=False)
+    heaps: list[list[int]] = []
+    pixels = {number: axes.transData.transform(place) for number, place in places.items()}
+    for number, (x, y) in pixels.items():
+        for heap in heaps:
+            if abs(x - pixels[heap[0]][0]) + abs(y - pixels[heap[0]][1]) < TOGETHER:
+                heap.append(number)
+                break
+        else:
+            heaps.append([number])
+    for heap in heaps:
+        alone = len(heap) == 1
+        look: dict[str, Any] = {"ha": "center", "va": "center", "color": "white", "fontweight": "bold"}
+        beside: dict[str, Any] = {"xytext": (8, 6), "textcoords": "offset points", "color": style.INK}
+        axes.annotate(
+            " ".join(map(str, heap)), places[heap[0]], fontsize=6.8, zorder=5, **(look if alone else beside)
+        )
 
 
 def _stairs(front: list[tuple[float, float]], falls: bool) -> list[tuple[float, float]]:

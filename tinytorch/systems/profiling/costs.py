@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 BETWEEN = "between layers"
+WIDE = 120  # columns of a terminal from which on the table has all of its own
 
 
 @dataclass
@@ -188,7 +189,11 @@ class ModelProfile:
         Console(file=text, width=148, force_terminal=False).print(self)
         return text.getvalue().rstrip()
 
-    def __rich__(self) -> Any:
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        yield self._table(options.max_width >= WIDE)
+
+    def _table(self, wide: bool) -> Any:
+        """The layers as rows; a narrow one has the columns that say where the time goes, and why."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
@@ -198,8 +203,11 @@ class ModelProfile:
         )
         table.add_column("layer")
         timed = self.repeats > 0
-        headings = ["result", "parameters", "FLOPs", "bytes moved", "FLOPs/byte"]
-        headings += ["held for\nbackward", "FLOPs\nbackward"] if self.with_backward else []
+        headings = ["result", "parameters"] if wide else []
+        headings += ["FLOPs", *(["bytes moved"] if wide else []), "FLOPs/byte"]
+        headings += (
+            ["held for\nbackward", *(["FLOPs\nbackward"] if wide else [])] if self.with_backward else []
+        )
         headings += ["forward"] if timed else []
         headings += ["backward"] if timed and self.with_backward else []
         headings += ["of all"] if timed else []
@@ -207,10 +215,13 @@ class ModelProfile:
             table.add_column(heading, justify="right", no_wrap=True)
 
         def add(name: str, shape: str, layer: Any, flops: float, params: int) -> None:
-            cells = [shape, _count(params), _count(flops), _bytes(layer.forward.bytes + layer.backward.bytes)]
+            cells = [shape, _count(params)] if wide else []
+            cells.append(_count(flops))
+            cells += [_bytes(layer.forward.bytes + layer.backward.bytes)] if wide else []
             cells.append(f"{layer.intensity:.2f}" if layer.intensity else "–")
             if self.with_backward:
-                cells += [_bytes(layer.activation_bytes), _count(layer.backward.flops)]
+                cells.append(_bytes(layer.activation_bytes))
+                cells += [_count(layer.backward.flops)] if wide else []
             if timed:
                 cells.append(_seconds(layer.forward.seconds))
                 cells += [_seconds(layer.backward.seconds)] if self.with_backward else []
