@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import runpy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Subject:
     name: "mlp", "cnn" or "gpt". milestone: the script that trained it. data: what it learned from, and the
     test data, which nothing is chosen or tuned by. model: the trained one; techniques make others of it and
     leave it as it is. origin: where its weights are from. prepare: stored inputs to what the model takes.
-    tuning: how models are trained on. notes: what a technique has to tell.
+    tuning: how models are trained on.
     """
 
     name: str
@@ -60,7 +60,6 @@ class Subject:
     origin: str
     prepare: Callable[[Any], Any]
     tuning: Tuning
-    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def falls(self) -> bool:

@@ -199,18 +199,20 @@ class _Session:
     def _optimise(self, subject: Subject, plan: Plan) -> list[Candidate]:
         """Apply every technique, measure every result, tell and draw."""
         models: dict[str, Module] = {FLOAT32: subject.model}
-        notes: dict[str, str] = {}
-        for technique in plan.techniques:
-            if technique.trains and not self.settings.trains:
-                continue
-            began = time.perf_counter() - compile_seconds()
-            models[technique.name] = technique.make(subject)
-            took = time.perf_counter() - compile_seconds() - began
-            self.times["train"] += took
-            notes[technique.name] = f"made in {took:.1f} s"
-        began = time.perf_counter()
-        quality = {name: subject.evaluate(model) for name, model in models.items()}
-        self.times["eval"] += time.perf_counter() - began
+        made: dict[str, float] = {}
+        with self.telling.console.status("") as status:
+            for technique in plan.techniques:
+                if technique.trains and not self.settings.trains:
+                    continue
+                status.update(f"{subject.name}: {technique.name}")
+                began = time.perf_counter() - compile_seconds()
+                models[technique.name] = technique.make(subject)
+                made[technique.name] = time.perf_counter() - compile_seconds() - began
+            status.update(f"{subject.name}: asking each of {len(models)} models about the test data")
+            began = time.perf_counter()
+            quality = {name: subject.evaluate(model) for name, model in models.items()}
+            self.times["eval"] += time.perf_counter() - began
+        self.times["train"] += sum(made.values())
         answers = {name: subject.answer(model) for name, model in models.items()}
         latency = measure_together(answers, seconds=SECONDS, seed=self.settings.seed)
         candidates = []
@@ -224,7 +226,7 @@ class _Session:
         self.peak = max(self.peak, peak.mib)
         self._tell(subject, candidates, latency)
         self._draw(subject, candidates)
-        self.details["models"][subject.name] = self._facts(subject, candidates, latency, notes)
+        self.details["models"][subject.name] = self._facts(subject, candidates, latency, made)
         return candidates
 
     def _save(self, subject: Subject, name: str, model: Module) -> Path:
@@ -241,7 +243,7 @@ class _Session:
         subject: Subject,
         candidates: Sequence[Candidate],
         latency: Mapping[str, Latency],
-        notes: Mapping[str, str],
+        made: Mapping[str, float],
     ) -> dict[str, Any]:
         front = pareto_front(candidates)
         rows = [
@@ -254,7 +256,7 @@ class _Session:
                 "p99_seconds": latency[c.name].p99 / subject.answers,
                 "quality": asdict(c.quality),
                 "front": c in front,
-                "note": notes.get(c.name, ""),
+                "made_in_seconds": made.get(c.name),
             }
             for c in candidates
         ]
@@ -327,8 +329,6 @@ class _Session:
         useless = [c.name for c in candidates[1:] if not _pays(c, first, latency)]
         if useless:
             self.telling.say(f"  does not pay here, neither smaller nor faster: {', '.join(useless)}")
-        for name, note in subject.notes.items():
-            self.telling.say(f"  {name}: {note}")
 
     def _draw(self, subject: Subject, candidates: Sequence[Candidate]) -> None:
         if not self.settings.plots:
