@@ -183,7 +183,7 @@ STUDY = Study(
                 Technique("80 % zeros", pruned, trains=True),
             ],
             loses=0.02,
-            epochs=0.3,
+            epochs=0.15,
         ),
     },
 )

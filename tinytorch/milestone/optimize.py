@@ -56,7 +56,7 @@ from tinytorch.systems.benchmarking.pareto import (
     pareto_front,
 )
 
-SECONDS = 1.0  # of timing for each model, in turn with all others of its subject
+SECONDS = 0.6  # of timing for each model, in turn with all others of its subject
 FLOAT32, INT8 = "float32", "int8"  # the two names that the result compares
 FLOOR_POINTS, FLOOR_NATS = 6.0, 0.6  # below the original, from which on a point is drawn at the edge
 
