@@ -42,6 +42,7 @@ class SystemsTests:
     """What is asked of the models, whichever data they learned from."""
 
     embedded: bool
+    pytestmark = pytest.mark.timeout(SYSTEMS["seconds"] + 60)  # the script has a time limit of its own
 
     @pytest.fixture
     def run(self, runs, models_exist):
