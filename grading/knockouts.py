@@ -239,7 +239,7 @@ def cache_omits_the_current_token(_: Training, monkeypatch: Any) -> None:
         before = (tt.tensor(kept[:, :, :start]) for kept in (layer.keys, layer.values))
         return F.scaled_dot_product_attention(query, *before).transpose(1, 2).reshape(b, 1, -1)
 
-    monkeypatch.setattr(gpt, "may_step", lambda *_: False)
+    monkeypatch.setattr(gpt, "next_hidden", lambda *_: None)
     monkeypatch.setattr(kv_cache.LayerCache, "attend", omit)
 
 
