@@ -87,7 +87,7 @@ define train_and_grade
 	  code=0; $(BIN)/python milestones/$$script || code=$$?; \
 	  case $$code in 0) ;; 3) skipped="$$skipped $$script" ;; *) failed="$$failed $$script (exit code $$code)" ;; esac; \
 	done; \
-	$(BIN)/python -m pytest grading -k $(1) || failed="$$failed grading"; \
+	$(BIN)/python -m pytest $(wildcard grading/test_0*.py) -k $(1) || failed="$$failed grading"; \
 	for script in $$skipped; do echo "SKIPPED: $$script: its dataset is not available, see its message above"; done; \
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi
 endef

@@ -244,7 +244,7 @@ def in_turn(functions: list[Callable[[], object]], seconds: float = 2.0) -> list
     for function in functions:
         function()
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[0]) < 20:
+    while time.perf_counter() < end or len(times[0]) < 5:
         for function, taken in zip(functions, times, strict=True):
             began = time.perf_counter()
             function()

@@ -184,6 +184,7 @@ STUDY = Study(
             ],
             loses=0.02,
             epochs=0.15,
+            embedded_epochs=0.06,
         ),
     },
 )

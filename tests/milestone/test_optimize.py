@@ -117,7 +117,7 @@ def test_int8_that_loses_too_much_does_not_pass(run, study, monkeypatch):
 
 @pytest.fixture(scope="module")
 def subject():
-    return load_subject("mlp", [DIGITS], DatasetManager(offline=True), Tuning(1, 64, 1e-3, 0), print)
+    return load_subject("mlp", {DIGITS: Tuning(1, 64, 1e-3, 0)}, DatasetManager(offline=True), print)
 
 
 def test_it_is_trained_on_the_spot_and_evaluated_on_all_test_data(subject):
@@ -152,6 +152,7 @@ def test_fine_tuning_changes_a_copy_and_counts_its_steps(subject):
 def test_the_embedded_data_stand_in_for_what_is_missing(tmp_path):
     told = []
     datasets = DatasetManager(tmp_path, offline=True)
-    subject = load_subject("mlp", [MNIST, DIGITS], datasets, Tuning(1, 64, 1e-3, 0), told.append)
+    tuned = dict.fromkeys([MNIST, DIGITS], Tuning(1, 64, 1e-3, 0))
+    subject = load_subject("mlp", tuned, datasets, told.append)
     assert subject.milestone.dataset == "digits"
     assert "mnist is not there" in told[0]

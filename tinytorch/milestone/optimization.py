@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import runpy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -207,25 +207,21 @@ def _losses(logits: np.ndarray, following: np.ndarray) -> np.ndarray:
 
 
 def load_subject(
-    name: str,
-    scripts: Sequence[Path],
-    datasets: DatasetManager,
-    tuning: Tuning,
-    say: Callable[[str], None],
+    name: str, scripts: Mapping[Path, Tuning], datasets: DatasetManager, say: Callable[[str], None]
 ) -> Subject:
     """The trained model of the first of `scripts` whose data can be had; of the others it says that they
-    cannot.
+    cannot. Each comes with how its model is fine-tuned.
 
     With the pre-trained weights that ship; the models of the 8×8 digits are trained here and now.
 
     Raises DatasetUnavailable where no script's data are there.
     """
-    for script in scripts:
+    for script, tuning in scripts.items():
         milestone, prepare = milestone_of(script)
         try:
             data = milestone.load(datasets, tuning.seed)
         except DatasetUnavailable as error:
-            if script is scripts[-1]:
+            if script is [*scripts][-1]:
                 raise
             say(f"[yellow]{milestone.dataset} is not there[/] ({str(error).splitlines()[0]})")
             continue

@@ -56,7 +56,7 @@ from tinytorch.systems.benchmarking.pareto import (
     pareto_front,
 )
 
-SECONDS = 0.6  # of timing for each model, in turn with all others of its subject
+SECONDS = 0.3  # of timing for each model, in turn with all others of its subject
 FLOAT32, INT8 = "float32", "int8"  # the two names that the result compares
 FLOOR_POINTS, FLOOR_NATS = 6.0, 0.6  # below the original, from which on a point is drawn at the edge
 
@@ -79,7 +79,8 @@ class Plan:
     """What is done to one earlier model.
 
     script: of the milestone that trained it. embedded: of one whose data need no download, where that cannot
-    be had. loses: what int8 may cost, in shares of one or in nats. epochs: of fine-tuning, times `--epochs`.
+    be had. loses: what int8 may cost, in shares of one or in nats. epochs, embedded_epochs: of fine-tuning on
+    either's data, times `--epochs`.
     """
 
     script: str
@@ -87,6 +88,7 @@ class Plan:
     techniques: Sequence[Technique]
     loses: float
     epochs: float = 1.0
+    embedded_epochs: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,14 +178,14 @@ class _Session:
 
     def _load(self, name: str, datasets: DatasetManager) -> Subject:
         plan, settings, folder = self.study.plans[name], self.settings, self.study.root / "milestones"
-        scripts = [plan.embedded] if settings.mode == "demo" else [plan.script, plan.embedded]
-        subject = load_subject(
-            name,
-            [folder / script for script in scripts],
-            datasets,
-            Tuning(plan.epochs * settings.epochs, settings.batch_size, settings.lr, settings.seed),
-            self.telling.say,
-        )
+        scripts = {plan.script: plan.epochs, plan.embedded: plan.embedded_epochs}
+        if settings.mode == "demo":
+            del scripts[plan.script]
+        tuned = {
+            folder / script: Tuning(epochs * settings.epochs, settings.batch_size, settings.lr, settings.seed)
+            for script, epochs in scripts.items()
+        }
+        subject = load_subject(name, tuned, datasets, self.telling.say)
         costs = profile(subject.model, subject.inputs(1), backward=False, repeats=0)
         self.params += costs.params
         self.flops += costs.flops
@@ -305,7 +307,7 @@ class _Session:
     ) -> None:
         first, front = candidates[0], pareto_front(candidates)
         scale, digits = (1, 4) if subject.falls else (100, 2)
-        table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table = Table(box=rich.box.SIMPLE_HEAD, padding=0)
         table.add_column("", justify="right", no_wrap=True)
         table.add_column("model", no_wrap=True)
         timed, asked = ("µs/token", "nats") if subject.falls else ("µs/image", "accuracy")
