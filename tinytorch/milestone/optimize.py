@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rich.box
-from rich.table import Table
 
 import tinytorch as tt
 from tinytorch import viz
 from tinytorch.datasets import DatasetManager, DatasetUnavailable
 from tinytorch.kernels._jit import compile_seconds
-from tinytorch.milestone import flags, studies, weights
+from tinytorch.milestone import flags, optimize_report, studies, weights
 from tinytorch.milestone.frame import (
     MET,
     MISSED,
@@ -34,19 +32,14 @@ from tinytorch.milestone.telling import Telling
 from tinytorch.nn import Module
 from tinytorch.systems import (
     Latency,
-    batch_sweep,
-    machine,
     measure_together,
     peak_memory,
     profile,
     quantize_dynamic,
-    roofline,
     save_model,
     save_sparse,
     sparse_file_bytes,
-    thread_sweep,
 )
-from tinytorch.systems.benchmarking.latency import speedup
 from tinytorch.systems.benchmarking.pareto import (
     Budget,
     BudgetNotMet,
@@ -58,7 +51,6 @@ from tinytorch.systems.benchmarking.pareto import (
 
 SECONDS = 0.3  # of timing for each model, in turn with all others of its subject
 FLOAT32, INT8 = "float32", "int8"  # the two names that the result compares
-FLOOR_POINTS, FLOOR_NATS = 6.0, 0.6  # below the original, from which on a point is drawn at the edge
 
 
 @dataclass(frozen=True)
@@ -226,10 +218,32 @@ class _Session:
         with peak_memory() as peak:
             subject.evaluate(subject.model)
         self.peak = max(self.peak, peak.mib)
-        self._tell(subject, candidates, latency)
-        self._draw(subject, candidates)
-        self.details["models"][subject.name] = self._facts(subject, candidates, latency, made)
+        optimize_report.tell(self.telling, subject, candidates, latency)
+        if picture := self._picture(f"pareto_{subject.name}.png"):
+            optimize_report.draw(subject, candidates, picture)
+        facts = _facts(subject, candidates, latency, made) | self._studies(subject)
+        self.details["models"][subject.name] = facts
         return candidates
+
+    def _picture(self, name: str) -> Path | None:
+        """Where a picture goes; None where there is to be none."""
+        if not self.settings.plots:
+            return None
+        if not viz.available():
+            self.telling.no_pictures()
+            return None
+        self.pictures.append(self.folder / name)
+        return self.pictures[-1]
+
+    def _studies(self, subject: Subject) -> dict[str, Any]:
+        """What `--scaling` and `--profile` ask for."""
+        found: dict[str, Any] = {}
+        if self.settings.scaling:
+            found |= optimize_report.sweeps(self.telling, subject, self.study.sizes)
+        if self.settings.profile:
+            picture = self._picture(f"roofline_{subject.name}.png")
+            found |= optimize_report.costs(self.telling, subject, self.study.sizes[0], picture)
+        return found
 
     def _save(self, subject: Subject, name: str, model: Module) -> Path:
         """Write the file that the model's size is read off: of two formats the one that takes less."""
@@ -239,130 +253,6 @@ class _Session:
             save_sparse(model, path)
         self.saved.append(path)
         return path
-
-    def _facts(
-        self,
-        subject: Subject,
-        candidates: Sequence[Candidate],
-        latency: Mapping[str, Latency],
-        made: Mapping[str, float],
-    ) -> dict[str, Any]:
-        front = pareto_front(candidates)
-        rows = [
-            {
-                "name": c.name,
-                "file": f"models/{subject.name}_{_file_name(c.name)}.safetensors",
-                "bytes": c.bytes,
-                "seconds": asdict(c.seconds),
-                "p95_seconds": latency[c.name].p95 / subject.answers,
-                "p99_seconds": latency[c.name].p99 / subject.answers,
-                "quality": asdict(c.quality),
-                "front": c in front,
-                "made_in_seconds": made.get(c.name),
-            }
-            for c in candidates
-        ]
-        return {
-            "milestone": subject.milestone.title,
-            "dataset": subject.milestone.dataset,
-            "origin": subject.origin,
-            "quality": "loss" if subject.falls else "accuracy",
-            "candidates": rows,
-            **self._studies(subject),
-        }
-
-    def _studies(self, subject: Subject) -> dict[str, Any]:
-        """What `--scaling` and `--profile` ask for."""
-        found: dict[str, Any] = {}
-        if self.settings.scaling:
-            rows = batch_sweep(subject.model, subject.inputs(1), self.study.sizes)
-            threads = thread_sweep(subject.model, subject.inputs(self.study.sizes[0]))
-            self.telling.say(
-                "[bold]Batches[/]  "
-                + ", ".join(f"{row.batch}: {1e3 * row.latency.p50:.3g} ms" for row in rows)
-            )
-            self.telling.say(
-                "[bold]Threads[/]  "
-                + ", ".join(f"{row.threads}: {1e3 * row.latency.p50:.3g} ms" for row in threads)
-            )
-            found["batches"] = [{"batch": row.batch, "seconds": row.latency.p50} for row in rows]
-            found["threads"] = [{"threads": row.threads, "seconds": row.latency.p50} for row in threads]
-        if self.settings.profile:
-            costs = profile(subject.model, subject.inputs(self.study.sizes[0]))
-            self.telling.console.print(costs)
-            rows = [asdict(row) for row in roofline(costs)]
-            found |= {"profile": costs.to_dict(), "roofline": rows, "machine": machine().to_dict()}
-            if self.settings.plots and viz.available():
-                path = self.folder / f"roofline_{subject.name}.png"
-                viz.roofline(
-                    rows, found["machine"], path, title=f"{subject.milestone.title}: what bounds each layer"
-                )
-                self.pictures.append(path)
-        return found
-
-    # --- what is shown ----------------------------------------------------------------------------------
-
-    def _tell(
-        self, subject: Subject, candidates: Sequence[Candidate], latency: Mapping[str, Latency]
-    ) -> None:
-        first, front = candidates[0], pareto_front(candidates)
-        scale, digits = (1, 4) if subject.falls else (100, 2)
-        table = Table(box=rich.box.SIMPLE_HEAD, padding=0)
-        table.add_column("", justify="right", no_wrap=True)
-        table.add_column("model", no_wrap=True)
-        timed, asked = ("µs/token", "nats") if subject.falls else ("µs/image", "accuracy")
-        for heading in ("bytes", "", timed, "", asked, "", "lost"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for number, c in enumerate(candidates, 1):
-            table.add_row(
-                str(number),
-                c.name,
-                f"{c.bytes:,}",
-                f"{first.bytes / c.bytes:.2f}×",
-                f"{1e6 * c.seconds.value:,.1f}",
-                f"{speedup(latency[first.name], latency[c.name])[0]:.2f}×",
-                f"{scale * c.quality.value:.{digits}f}",
-                f"±{scale * (c.quality.high - c.quality.low) / 2:.{digits}f}",
-                f"{scale * (c.loss - first.loss):.{digits}f}" if c is not first else "",
-                style="" if c in front else "dim",
-            )
-        self.telling.console.print(table)
-        self.telling.say("  [dim]dim: another is no larger, no slower and no worse[/]")
-        useless = [c.name for c in candidates[1:] if not _pays(c, first, latency)]
-        if useless:
-            self.telling.say(f"  does not pay here, neither smaller nor faster: {', '.join(useless)}")
-
-    def _draw(self, subject: Subject, candidates: Sequence[Candidate]) -> None:
-        if not self.settings.plots:
-            return
-        if not viz.available():
-            self.telling.no_pictures()
-            return
-        front, scale = pareto_front(candidates), 1 if subject.falls else 100
-        rows = [
-            {
-                "name": c.name,
-                "bytes": c.bytes,
-                "seconds": (c.seconds.value, c.seconds.low, c.seconds.high),
-                "quality": tuple(scale * v for v in (c.quality.value, c.quality.low, c.quality.high)),
-                "front": c in front,
-            }
-            for c in candidates
-        ]
-        first = scale * candidates[0].quality.value
-        path = self.folder / f"pareto_{subject.name}.png"
-        viz.pareto(
-            rows,
-            path,
-            quality="loss on the test text, nats a token"
-            if subject.falls
-            else "accuracy on the test images, %",
-            falls=subject.falls,
-            floor=first + FLOOR_NATS if subject.falls else first - FLOOR_POINTS,
-            latency="milliseconds a token" if subject.falls else "milliseconds for one image",
-            title=f"{subject.milestone.title}, made smaller and faster",
-        )
-        self.pictures.append(path)
 
     def _within_budget(self, kept: Mapping[str, Sequence[Candidate]]) -> None:
         """The best of each model under the budget that was given, or what comes nearest."""
@@ -377,8 +267,10 @@ class _Session:
                 self.telling.say(f"[bold]{name}[/]  [red]✗[/] {error}")
                 chosen[name] = {"met": False, "nearest": error.nearest.name}
                 continue
-            told = f"{best.bytes:,} bytes, {1e3 * best.seconds.value:.3g} ms, {_quality(best)}"
-            self.telling.say(f"[bold]{name}[/]  [green]✓[/] {best.name}: {told}")
+            self.telling.say(
+                f"[bold]{name}[/]  [green]✓[/] {best.name}: {best.bytes:,} bytes, "
+                f"{1e3 * best.seconds.value:.3g} ms, {optimize_report.quality_text(best)}"
+            )
             chosen[name] = {"met": True, "best": best.name}
         self.details["budget"] = {**asdict(self.budget), "chosen": chosen}
 
@@ -424,20 +316,40 @@ class _Session:
         return first.bytes / small.bytes
 
 
+def _facts(
+    subject: Subject,
+    candidates: Sequence[Candidate],
+    latency: Mapping[str, Latency],
+    made: Mapping[str, float],
+) -> dict[str, Any]:
+    """What details.json holds of a model."""
+    front = pareto_front(candidates)
+    rows = [
+        {
+            "name": c.name,
+            "file": f"models/{subject.name}_{_file_name(c.name)}.safetensors",
+            "bytes": c.bytes,
+            "seconds": asdict(c.seconds),
+            "p95_seconds": latency[c.name].p95 / subject.answers,
+            "p99_seconds": latency[c.name].p99 / subject.answers,
+            "quality": asdict(c.quality),
+            "front": c in front,
+            "made_in_seconds": made.get(c.name),
+        }
+        for c in candidates
+    ]
+    return {
+        "milestone": subject.milestone.title,
+        "dataset": subject.milestone.dataset,
+        "origin": subject.origin,
+        "quality": "loss" if subject.falls else "accuracy",
+        "candidates": rows,
+    }
+
+
 def _each(latency: Latency, answers: int) -> Measured:
     """The median time of one answer out of `answers`, with its interval."""
     return Measured(*(seconds / answers for seconds in (latency.p50, *latency.ci95)))
-
-
-def _pays(candidate: Candidate, first: Candidate, latency: Mapping[str, Latency]) -> bool:
-    """Whether it is smaller by more than a fiftieth, or faster by more than the measurement leaves open."""
-    _, (least, _) = speedup(latency[first.name], latency[candidate.name])
-    return candidate.bytes < 0.98 * first.bytes or least > 1
-
-
-def _quality(candidate: Candidate) -> str:
-    value = candidate.quality.value
-    return f"{value:.4f} nats a token" if candidate.falls else f"{100 * value:.2f} %"
 
 
 def _file_name(name: str) -> str:

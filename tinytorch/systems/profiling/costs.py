@@ -32,8 +32,30 @@ class Work:
         return Work(self.flops + other.flops, self.bytes + other.bytes, self.seconds + other.seconds)
 
 
+class BothWays:
+    """What has a `forward` and a `backward`, and their sums."""
+
+    forward: Work
+    backward: Work
+
+    @property
+    def work(self) -> Work:
+        """Forward and backward together."""
+        return self.forward + self.backward
+
+    @property
+    def seconds(self) -> float:
+        """Forward and backward together."""
+        return self.forward.seconds + self.backward.seconds
+
+    @property
+    def intensity(self) -> float:
+        """FLOPs for each byte, forward and backward together."""
+        return self.work.intensity
+
+
 @dataclass
-class LayerProfile:
+class LayerProfile(BothWays):
     """One layer in one pass: a module that contains no other, or what a container computes itself.
 
     name: its dotted name in the model. kind: its class. output_shape: of what it returned.
@@ -58,24 +80,9 @@ class LayerProfile:
     forward: Work = field(default_factory=Work)
     backward: Work = field(default_factory=Work)
 
-    @property
-    def work(self) -> Work:
-        """Forward and backward together."""
-        return self.forward + self.backward
-
-    @property
-    def seconds(self) -> float:
-        """Forward and backward together."""
-        return self.forward.seconds + self.backward.seconds
-
-    @property
-    def intensity(self) -> float:
-        """FLOPs for each byte, forward and backward together."""
-        return self.work.intensity
-
 
 @dataclass
-class OpProfile:
+class OpProfile(BothWays):
     """All calls of one operation. backward: what its gradient rule did.
 
     seconds: in the op's function on ndarrays, and in its rule; the graph around them is not in there.
@@ -85,21 +92,6 @@ class OpProfile:
     calls: int = 0
     forward: Work = field(default_factory=Work)
     backward: Work = field(default_factory=Work)
-
-    @property
-    def work(self) -> Work:
-        """Forward and backward together."""
-        return self.forward + self.backward
-
-    @property
-    def seconds(self) -> float:
-        """Forward and backward together."""
-        return self.forward.seconds + self.backward.seconds
-
-    @property
-    def intensity(self) -> float:
-        """FLOPs for each byte, forward and backward together."""
-        return self.work.intensity
 
 
 @dataclass
