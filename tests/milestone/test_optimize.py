@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import runpy
 
@@ -11,7 +12,7 @@ import pytest
 import tinytorch as tt
 from tests.milestone.conftest import ROOT
 from tinytorch.datasets import DatasetManager
-from tinytorch.milestone import optimization, optimize
+from tinytorch.milestone import optimization, optimize, rehearsal
 from tinytorch.milestone.optimization import Tuning, load_subject
 
 SCRIPT = ROOT / "milestones" / "06_2024_systems_age" / "optimize_models.py"
@@ -156,3 +157,19 @@ def test_the_embedded_data_stand_in_for_what_is_missing(tmp_path):
     subject = load_subject("mlp", tuned, datasets, told.append)
     assert subject.milestone.dataset == "digits"
     assert "mnist is not there" in told[0]
+
+
+@pytest.mark.parametrize(("cached", "started"), [(False, 1), (True, 0)])
+def test_kernels_are_compiled_in_two_processes_where_there_are_none(cached, started, tmp_path, monkeypatch):
+    if cached:
+        (tmp_path / "gemm.nbi").touch()
+    commands, rehearsed = [], []
+    process = contextlib.nullcontext()
+    monkeypatch.setattr(rehearsal, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(
+        rehearsal.subprocess, "Popen", lambda command, **_: commands.append(command) or process
+    )
+    monkeypatch.setattr(rehearsal, "rehearse", lambda script, seed: rehearsed.append(script))
+    rehearsal.compile_first("study.py", {"mlp": DIGITS, "cnn": MNIST, "gpt": SCRIPT}, 0)
+    assert [command[1:] for command in commands] == [["study.py", "--test-only", "--models", "gpt"]] * started
+    assert rehearsed == [DIGITS, MNIST] * started

@@ -9,13 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-import tinytorch as tt
 from tinytorch import viz
 from tinytorch.datasets import DatasetManager, DatasetUnavailable
 from tinytorch.kernels._jit import compile_seconds
-from tinytorch.milestone import flags, optimize_report, studies, weights
+from tinytorch.milestone import flags, optimize_report, weights
 from tinytorch.milestone.frame import (
     MET,
     MISSED,
@@ -25,7 +22,8 @@ from tinytorch.milestone.frame import (
     result_folder,
     set_threads,
 )
-from tinytorch.milestone.optimization import Subject, Tuning, load_subject, milestone_of
+from tinytorch.milestone.optimization import Subject, Tuning, load_subject
+from tinytorch.milestone.rehearsal import compile_first, rehearse
 from tinytorch.milestone.result import Result, to_json, versions, write
 from tinytorch.milestone.script import Script
 from tinytorch.milestone.telling import Telling
@@ -35,7 +33,6 @@ from tinytorch.systems import (
     measure_together,
     peak_memory,
     profile,
-    quantize_dynamic,
     save_model,
     save_sparse,
     sparse_file_bytes,
@@ -101,6 +98,8 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
         if settings.mode == "test-only":
             return _test_only(study, names, settings, telling)
         folder = result_folder(study, settings)
+        scripts = {name: study.root / "milestones" / study.plans[name].script for name in names}
+        compile_first(study.file, scripts, settings.seed)
         return _Session(study, settings, telling, folder, budget, names).run()
     except UsageError as error:
         print(f"{study.script}.py: {error}", file=sys.stderr)
@@ -359,20 +358,12 @@ def _file_name(name: str) -> str:
 def _test_only(study: Study, names: Sequence[str], settings: flags.Settings, telling: Telling) -> int:
     """Carry made-up examples through each untrained model, forward and back, and through it in int8."""
     for name in names:
-        milestone = milestone_of(study.root / "milestones" / study.plans[name].script)[0]
-        tt.manual_seed(settings.seed)
-        model = milestone.build()
-        inputs, labels = (tt.tensor(array) for array in studies.example(milestone, 8))
-        loss = milestone.loss(model(inputs), labels)
-        loss.backward()
-        model.eval()
-        with tt.inference_mode():
-            apart = float((quantize_dynamic(model)(inputs) - model(inputs)).abs().max().item())
-        if not all(p.grad is not None and np.isfinite(p.grad.data).all() for p in model.parameters()):
+        loss, apart, finite = rehearse(study.root / "milestones" / study.plans[name].script, settings.seed)
+        if not finite:
             print(f"{name}: expected a finite gradient of every parameter", file=sys.stderr)
             return MISSED
         telling.say(
-            f"{name}: loss {loss.item():.4f} on 8 made-up examples, a finite gradient for each parameter; in "
+            f"{name}: loss {loss:.4f} on 8 made-up examples, a finite gradient for each parameter; in "
             f"int8 no output differs by more than {apart:.3g}. Nothing was trained."
         )
     if settings.json:
