@@ -85,6 +85,12 @@ def read(run: Run, folder: Path) -> dict[str, Optimised]:
     return models
 
 
+def is_embedded(folder: Path) -> bool:
+    """Whether a run was about the data that need no download."""
+    facts = json.loads((folder / "details.json").read_text("utf-8"))["models"].values()
+    return all(row["dataset"] in SYSTEMS["embedded"] for row in facts)
+
+
 def dequantised(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """int8 codes with a scale for each row become the weights that they stand for; the rest stays."""
     found = {}
