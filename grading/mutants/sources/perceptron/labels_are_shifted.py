@@ -1,0 +1,11 @@
+"""Each example is told the label of its neighbour."""
+
+import numpy as np
+
+import tinytorch as tt
+from tinytorch import nn
+
+
+class BCELoss(nn.BCELoss):
+    def forward(self, input, target):
+        return super().forward(input, tt.tensor(np.roll(target.data, 1, axis=0)))

@@ -1,0 +1,90 @@
+"""What a milestone is for submissions: questions for the sandboxed process, and a judge of what it left.
+
+`paper` is made by the parent. Its `task` and `arrays` go into the sandbox, its `secret` (test labels, and how
+images and labels were exchanged) stays with the parent. In the sandbox the module that `child` names builds
+and trains with the submission's names, and leaves arrays and facts. `judge` looks at these, and at nothing
+that the submission says of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from grading.sandbox import Outcome
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Questions. task: what JSON can hold. arrays: training data, test inputs. secret: the parent's alone."""
+
+    task: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    secret: Any = None
+
+
+@dataclass
+class Left:
+    """What the sandboxed process left. problems: of files that could not be read."""
+
+    outcome: Outcome
+    facts: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Finding:
+    """What a gate found. status: passed, failed, error or skipped. message: why not. hint: what to look at."""
+
+    name: str
+    title: str
+    status: str
+    message: str = ""
+    hint: str = ""
+    threshold: float | None = None
+    value: float | None = None
+    unit: str = ""
+
+
+@dataclass
+class Verdict:
+    """All findings of a milestone, and what a report shows beside them.
+
+    value: what the milestone is measured by, None where it could not be worked out.
+    """
+
+    findings: list[Finding]
+    value: float | None = None
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    confusion: list[list[int]] | None = None
+    classes: list[str] = field(default_factory=list)
+    mistakes: list[dict[str, Any]] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A milestone in its small profile.
+
+    name: as `pytest -k` has it. child: the module of grading/submissions that the sandbox runs for it, which
+    has `run(names, task, arrays, out)`: names is a mapping from a name to the submission's object or ours,
+    out the folder for `<array>.npy` and `facts.json`. metric, unit, falls, marks: as in grade.json.
+    seconds, memory_mib: limits of its process.
+    """
+
+    name: str
+    number: int
+    title: str
+    child: str
+    metric: str
+    unit: str
+    falls: bool
+    marks: dict[str, float]
+    paper: Callable[[int], Paper]
+    judge: Callable[[Left, Paper], Verdict]
+    seconds: float = 60.0
+    memory_mib: float = 2048.0
