@@ -1,22 +1,26 @@
-"""Untrusted code in a process of its own, with limits."""
+"""Untrusted code in a process of its own, with limits; what holds it is said in `Outcome.isolation`.
 
-from __future__ import annotations
+    with Box.make(submission) as box:
+        outcome = run(box, ["lib/inside/entry.py"], Limits(seconds=60))
+        answers = read_array(box.out / "answers.npy")
 
-from dataclasses import dataclass, field
-from typing import Any
+Where the kernel allows it the process gets user, mount, process, network and IPC namespaces of its own: it
+sees no other process, no network, and none of the folders with test labels. Elsewhere it is a session of its
+own whose tree is watched and killed, and sockets are refused in Python only.
+"""
 
+from grading.sandbox.box import Box, Refused
+from grading.sandbox.reading import Unreadable, read_array, read_json
+from grading.sandbox.supervise import Limits, Outcome, namespaces_work, run
 
-@dataclass
-class Outcome:
-    """How a sandboxed process ended.
-
-    exit_code: None when it was stopped. stopped: "", "time", "memory", "processes", "output" or "disk".
-    output: the tail of what it printed. isolation: what held it, as in grade.json.
-    """
-
-    exit_code: int | None
-    stopped: str = ""
-    seconds: float = 0.0
-    peak_mib: float = 0.0
-    output: str = ""
-    isolation: dict[str, Any] = field(default_factory=dict)
+__all__ = [
+    "Box",
+    "Limits",
+    "Outcome",
+    "Refused",
+    "Unreadable",
+    "namespaces_work",
+    "read_array",
+    "read_json",
+    "run",
+]

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from grading.gates import NotMet
 from grading.sandbox import Outcome
 
 
@@ -28,12 +30,45 @@ class Paper:
 
 @dataclass
 class Left:
-    """What the sandboxed process left. problems: of files that could not be read."""
+    """What the sandboxed process left. folder: its own. problems: of files that could not be read."""
 
     outcome: Outcome
     facts: dict[str, Any]
     arrays: dict[str, np.ndarray]
+    folder: Path
     problems: list[str] = field(default_factory=list)
+
+    def ended(self) -> None:
+        """NotMet unless it did its task, in time and within its limits."""
+        tail = self.outcome.output.strip()[-600:]
+        said = f" The end of what it printed: {tail}" if tail else ""
+        if "problem" in self.facts:
+            raise NotMet(f"{self.facts['problem']}.{said}" if self.facts.get("raised") else self.facts["problem"])
+        if self.outcome.stopped:
+            raise NotMet(f"stopped: {_STOPPED[self.outcome.stopped]}.{said}")
+        if not self.facts:
+            raise NotMet(f"it ended (exit code {self.outcome.exit_code}) before its task was done.{said}")
+
+    def array(self, name: str) -> np.ndarray:
+        """An array in float64; NotMet where there is none."""
+        if name not in self.arrays:
+            others = f" ({'; '.join(self.problems)})" if self.problems else ""
+            raise NotMet(f"it left no {name}{others}")
+        return self.arrays[name].astype(np.float64)
+
+    def losses(self) -> list[float]:
+        """The loss of every epoch, as far as it is one."""
+        told = self.facts.get("losses")
+        return [float(x) for x in told if isinstance(x, (int, float))][:1000] if isinstance(told, list) else []
+
+
+_STOPPED = {
+    "time": "its time is up. A loop that never ends?",
+    "memory": "it took more memory than it may. Does something keep every step's graph alive?",
+    "processes": "it started more processes and threads than it may",
+    "output": "it printed more than it may",
+    "disk": "it wrote more than it may",
+}
 
 
 @dataclass

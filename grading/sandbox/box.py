@@ -1,0 +1,113 @@
+"""The folder that a sandboxed process lives in, with copies of all that it needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinytorch.kernels._jit import cache_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+INSIDE = ROOT / "grading" / "submissions" / "inside"
+MOST_FILES, MOST_BYTES = 2000, 32 << 20  # of a submission
+_LEFT_OUT = ("conftest.py", "sitecustomize.py", "usercustomize.py", "pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini")
+_DATA = (".npz", ".gz", ".safetensors", ".txt", ".npy")  # of the library: test labels, trained weights
+
+
+class Refused(ValueError):
+    """A submission that cannot be taken: what is wrong with it, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where everything is. `into` what it is given, `out` what it may leave, `lib` the library's code."""
+
+    root: Path
+
+    @classmethod
+    def make(cls, submission: Path) -> Box:
+        """A new box with copies of the submission, of the library without its data, and of its kernels.
+
+        Raises Refused for what is no Python file and no folder of them, and for what is too much.
+        """
+        box = cls(Path(tempfile.mkdtemp(prefix="tinytorch-box-")))
+        try:
+            for name in ("in", "out", "home", "tmp", "cache", "settings"):
+                (box.root / name).mkdir()
+            _copy_submission(submission, box.root / "submission")
+            shutil.copytree(ROOT / "tinytorch", box.root / "lib" / "tinytorch", ignore=_without_data)
+            shutil.copytree(INSIDE, box.root / "lib" / "inside")
+            if (warm := cache_folder()).is_dir():
+                shutil.copytree(warm, box.root / "cache" / "kernels" / warm.name, copy_function=shutil.copyfile)
+        except BaseException:
+            box.remove()
+            raise
+        return box
+
+    @property
+    def into(self) -> Path:
+        """Questions: written by the grader, only read by the process."""
+        return self.root / "in"
+
+    @property
+    def out(self) -> Path:
+        """Answers."""
+        return self.root / "out"
+
+    def __enter__(self) -> Box:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Delete everything, whatever its permissions are by now."""
+
+        def again(function: Callable[..., Any], path: str, _: object) -> None:
+            for place in (Path(path).parent, Path(path)):
+                if not place.is_symlink() and place.exists():
+                    place.chmod(stat.S_IRWXU)
+            function(path)
+
+        shutil.rmtree(self.root, onerror=again)
+
+
+def _without_data(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if name.endswith(_DATA)}
+
+
+def _copy_submission(source: Path, target: Path) -> None:
+    """Regular files only: links, pipes, devices and files that configure Python or pytest stay behind."""
+    if source.is_symlink() or not source.exists():
+        raise Refused(f"expected a Python file or a folder of them, got {source.name}, which is not there")
+    target.mkdir()
+    if source.is_file():
+        if source.suffix != ".py":
+            raise Refused(f"expected a .py file or a folder of them, got {source.name}")
+        pairs = [(source, target / source.name)]
+    else:
+        pairs = []
+        for folder, folders, files in os.walk(source, followlinks=False):
+            folders[:] = sorted(name for name in folders if name not in ("__pycache__", ".git", ".venv"))
+            there = target / source.name / Path(folder).relative_to(source)
+            pairs += [
+                (Path(folder) / name, there / name)
+                for name in sorted(files)
+                if name not in _LEFT_OUT and not name.endswith((".pth", ".pyc"))
+            ]
+    total = 0
+    for number, (path, copy) in enumerate(pairs, 1):
+        facts = path.lstat()
+        if not stat.S_ISREG(facts.st_mode):
+            continue
+        total += facts.st_size
+        if number > MOST_FILES or total > MOST_BYTES:
+            raise Refused(f"{source.name}: more than {MOST_FILES} files or {MOST_BYTES >> 20} MiB")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy, follow_symlinks=False)

@@ -1,0 +1,72 @@
+"""The first program inside the namespaces: hides folders, sets limits, gives up all rights, and becomes another.
+
+    python -I -B launch.py SETTINGS.json COMMAND...
+
+It imports nothing but the standard library, and is copied nowhere: what it reads is the grader's own.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import sys
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+MNT_DETACH = 2
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(source, target, kind, flags, options=""):
+    code = libc.mount(source.encode(), target.encode(), kind.encode(), flags, options.encode())
+    if code:
+        raise OSError(ctypes.get_errno(), f"mount {target}: {os.strerror(ctypes.get_errno())}")
+
+
+def cover(path, keep, holder):
+    """An empty folder in the place of `path`, with those of `keep` that lie in it where they were."""
+    kept = []
+    for number, inner in enumerate(keep):
+        if inner != path and not inner.startswith(path.rstrip("/") + "/"):
+            continue
+        place = f"{holder}/{number}-{len(os.listdir(holder))}"
+        os.mkdir(place)
+        mount(inner, place, "", MS_BIND | MS_REC)
+        kept.append((place, inner))
+    mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
+    for place, inner in kept:
+        os.makedirs(inner, exist_ok=True)
+        mount(place, inner, "", MS_BIND | MS_REC)
+    mount("", path, "", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
+
+
+def isolate(settings):
+    mount("", "/", "", MS_REC | MS_PRIVATE)
+    mount("tmpfs", settings["holder"], "tmpfs", MS_NOSUID | MS_NODEV)
+    for path in settings["cover"]:
+        cover(path, settings["keep"], settings["holder"])
+    for path in settings["read_only"]:
+        mount(path, path, "", MS_BIND | MS_REC)
+        mount("", path, "", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
+    if libc.umount2(settings["holder"].encode(), MNT_DETACH):
+        raise OSError(ctypes.get_errno(), f"umount {settings['holder']}")
+    for capability in range(64):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    if libc.capset(header, (ctypes.c_uint32 * 6)()):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as stream:
+        settings = json.load(stream)
+    if settings["namespaces"]:
+        isolate(settings)
+    for name, value in settings["limits"].items():
+        resource.setrlimit(getattr(resource, name), (value, value))
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    os.chdir(settings["folder"])
+    os.execve(sys.argv[2], sys.argv[2:], settings["environment"])
+
+
+main()

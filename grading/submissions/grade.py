@@ -1,0 +1,188 @@
+"""Grading one submission: questions into its sandbox, and a judgement of what came out."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import platform
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grading.outputs.grade import Grade, MilestoneGrade, Submission
+from grading.outputs.points import Points
+from grading.sandbox import Box, Limits, Outcome, Refused, Unreadable, read_array, read_json, run
+from grading.submissions.inside.work import work
+from grading.submissions.profiles import chosen
+from grading.submissions.trial import Left, Paper, Trial
+from tinytorch.milestone.result import versions
+
+_NOTHING = Outcome(None)
+
+
+def grade(
+    path: Path | str,
+    milestones: Sequence[str] = (),
+    *,
+    seed: int | None = None,
+    isolated: bool = True,
+    namespaces: bool | None = None,
+    points: Points | None = None,
+    told: Callable[[MilestoneGrade], object] = lambda _: None,
+) -> Grade:
+    """Grade a file, a package's folder, or an importable package.
+
+    milestones: names or numbers, all by default. seed: of the data; a new one where None, so that nobody knows
+    it beforehand. isolated: False runs it in this process, for submissions that are trusted. namespaces: as
+    in `sandbox.run`. told: called with each milestone's grade as soon as it is there.
+    Raises Refused for what cannot be taken as a submission, ValueError for milestones that there are not.
+    """
+    found, trials = find(path), chosen(list(milestones))
+    seed = secrets.randbits(31) if seed is None else seed
+    points = points or Points.read()
+    began, started = time.monotonic(), datetime.now(UTC)
+    grades: list[MilestoneGrade] = []
+    names: dict[str, set[str]] = {"theirs": set(), "ours": set()}
+    isolation: dict[str, Any] = {"namespaces": False, "network": "open", "user": "the grader's", "notes": ["in-process"]}
+    with Box.make(found) as box:
+        papers = {trial.name: trial.paper(seed) for trial in trials}
+        for trial in trials:
+            _hand_out(box, trial, papers[trial.name])
+        waiting = list(trials)
+        while waiting:
+            outcome, seconds = _attempt(box, waiting, isolated, namespaces)
+            isolation = outcome.isolation or isolation
+            done = [trial for trial in waiting if (box.out / trial.name / "facts.json").exists()]
+            if len(done) < len(waiting):
+                done.append(waiting[len(done)])  # the one that it ended in
+            for trial in done:
+                left = _collect(box, trial, outcome)
+                for who, whose in names.items():
+                    whose.update(name for name in left.facts.get(who, []) if isinstance(name, str))
+                verdict = trial.judge(left, papers[trial.name])
+                grades.append(points.grade(trial, verdict, left, seconds.get(trial.name, 0.0)))
+                told(grades[-1])
+            waiting = waiting[len(done) :]
+    environment = {**versions(), "platform": platform.platform(), "cpus": os.cpu_count() or 1}
+    about = Submission(found.stem, str(path), fingerprint(found), sorted(names["theirs"]), sorted(names["ours"]))
+    return Grade(
+        about, started.isoformat(timespec="seconds"), time.monotonic() - began, seed, "small", environment,
+        isolation, grades,
+    )  # fmt: skip
+
+
+def find(path: Path | str) -> Path:
+    """The file or folder of a path, or of a package that can be imported; it is not imported."""
+    if Path(path).exists():
+        return Path(path).resolve()
+    if str(path).replace(".", "").isidentifier():
+        with contextlib.suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(str(path))
+            if spec is not None and spec.origin is not None:
+                origin = Path(spec.origin)
+                return origin.parent if spec.submodule_search_locations else origin
+    raise Refused(f"expected a Python file, a package's folder or an importable package, got {path}: there is none")
+
+
+def fingerprint(path: Path) -> str:
+    """The SHA-256 of all files of a submission, and of their names."""
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
+    for file in files:
+        if "__pycache__" in file.parts:
+            continue
+        name = file.name if path.is_file() else file.relative_to(path).as_posix()
+        digest.update(f"{name}\0{file.stat().st_size}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _hand_out(box: Box, trial: Trial, paper: Paper) -> None:
+    folder = box.into / trial.name
+    folder.mkdir()
+    for name, array in paper.arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    (folder / "task.json").write_text(json.dumps(paper.task), encoding="utf-8")
+
+
+def _attempt(
+    box: Box, waiting: Sequence[Trial], isolated: bool, namespaces: bool | None
+) -> tuple[Outcome, dict[str, float]]:
+    """One process that does the tasks of `waiting`, and the seconds of each."""
+    papers = [
+        {"name": t.name, "number": t.number, "child": t.child, "task": json.loads((box.into / t.name / "task.json").read_text("utf-8"))}
+        for t in waiting
+    ]  # fmt: skip
+    for trial in waiting:
+        shutil.rmtree(box.out / trial.name, ignore_errors=True)
+    (box.into / "tasks.json").write_text(json.dumps(papers), encoding="utf-8")
+    watch = _Watch(box, waiting)
+    if isolated:
+        limits = Limits(
+            seconds=10 + sum(trial.seconds for trial in waiting),
+            memory_mib=max(trial.memory_mib for trial in waiting),
+        )
+        outcome = run(box, ["lib/inside/__main__.py", str(box.root)], limits, namespaces=namespaces, expired=watch)
+    else:
+        printed, began = io.StringIO(), time.monotonic()
+        kept = set(sys.modules)
+        try:
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+                work(box.root / "submission", box.into, box.out)
+        finally:
+            for name in set(sys.modules) - kept:
+                if getattr(sys.modules[name], "__file__", None) and str(box.root) in str(sys.modules[name].__file__):
+                    del sys.modules[name]
+        outcome = Outcome(0, seconds=time.monotonic() - began, output=printed.getvalue()[-4000:])
+    watch(outcome.seconds)
+    return outcome, watch.seconds
+
+
+class _Watch:
+    """Knows which task is at work, since when, and whether its time is up."""
+
+    def __init__(self, box: Box, trials: Sequence[Trial]):
+        self.box, self.trials = box, trials
+        self.seconds: dict[str, float] = {}
+        self.at, self.since = 0, 0.0
+
+    def __call__(self, seconds: float) -> bool:
+        while self.at < len(self.trials) and (self.box.out / self.trials[self.at].name / "facts.json").exists():
+            self.seconds[self.trials[self.at].name] = seconds - self.since
+            self.at, self.since = self.at + 1, seconds
+        if self.at == len(self.trials):
+            return seconds - self.since > 5.0  # nothing is left to do: whoever stays has no reason to
+        self.seconds[self.trials[self.at].name] = seconds - self.since
+        return seconds - self.since > self.trials[self.at].seconds
+
+
+def _collect(box: Box, trial: Trial, outcome: Outcome) -> Left:
+    """All arrays and facts of a milestone that can be read."""
+    folder = box.out / trial.name
+    left = Left(outcome, {}, {}, folder)
+    if folder.is_symlink() or not folder.is_dir():
+        return left
+    try:
+        facts = read_json(folder / "facts.json")
+        left.facts = facts if isinstance(facts, dict) else {}
+    except Unreadable as error:
+        left.problems.append(str(error))
+    for number, path in enumerate(sorted(folder.iterdir())):
+        if path.suffix != ".npy" or number > 500:
+            continue
+        try:
+            left.arrays[path.stem] = read_array(path)
+        except Unreadable as error:
+            left.problems.append(str(error))
+    return left

@@ -1,0 +1,55 @@
+"""Data that no submission has seen: fresh points, and digits whose labels, orientation and pixels were changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinytorch import datasets
+
+
+@dataclass(frozen=True)
+class Data:
+    """train_y and test_y: int64. original: the test images as a person knows them; names: of the classes."""
+
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+    names: tuple[str, ...]
+    original: np.ndarray | None = None
+
+
+def points(name: str, examples: int, questions: int, seed: int) -> Data:
+    """Points of a generator, the test points from another seed than the training points."""
+    make = getattr(datasets, name)
+    (train_x, train_y), (test_x, test_y) = make(examples, seed=2 * seed), make(questions, seed=2 * seed + 1)
+    return Data(train_x, train_y[:, 0].astype(np.int64), test_x, test_y[:, 0].astype(np.int64), ("no", "yes"))
+
+
+def digits(seed: int, noise: float) -> Data:
+    """The 8×8 digits, turned or mirrored in one of eight ways, with a little noise, their labels exchanged.
+
+    What was trained at home does not know this exchange, and a table of known images finds none of these.
+    """
+    rng = np.random.default_rng(seed)
+    data = datasets.digits()
+    exchanged = rng.permutation(10)
+    turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+
+    def seen(images: np.ndarray) -> np.ndarray:
+        x = images.astype(np.float32).reshape(-1, 1, 8, 8) / np.float32(data.max_value)
+        x = np.rot90(x, turns, axes=(2, 3))
+        x = x[..., ::-1] if mirrored else x
+        return np.ascontiguousarray(x + rng.normal(0, noise, x.shape)).astype(np.float32)
+
+    inverse = np.argsort(exchanged)
+    return Data(
+        seen(data.train_images),
+        exchanged[data.train_labels].astype(np.int64),
+        seen(data.test_images),
+        exchanged[data.test_labels].astype(np.int64),
+        tuple(str(inverse[label]) for label in range(10)),
+        data.test_images.reshape(-1, 8, 8).astype(np.float32) / data.max_value,
+    )
