@@ -123,7 +123,9 @@ class Grade:
         for milestone in grade.milestones:
             for thing in (milestone, *milestone.gates):
                 if thing.status not in STATUSES:
-                    raise ValueError(f"{thing.name}.status: expected one of {', '.join(STATUSES)}, got {thing.status!r}")
+                    raise ValueError(
+                        f"{thing.name}.status: expected one of {', '.join(STATUSES)}, got {thing.status!r}"
+                    )
         return grade
 
     @classmethod

@@ -38,17 +38,26 @@ class Points:
                     f"got {entry['visibility']!r}"
                 )
             if not entry.get("points", 0) >= 0:
-                raise ValueError(f"{path.name}: gates.{name}.points: expected 0 or more, got {entry['points']}")
+                raise ValueError(
+                    f"{path.name}: gates.{name}.points: expected 0 or more, got {entry['points']}"
+                )
         return cls({name: float(points) for name, points in table.get("milestones", {}).items()}, gates)
 
     def _of(self, gate: str) -> dict[str, Any]:
-        return {"points": 1, "visibility": "visible", **self.gates.get("default", {}), **self.gates.get(gate, {})}
+        return {
+            "points": 1,
+            "visibility": "visible",
+            **self.gates.get("default", {}),
+            **self.gates.get(gate, {}),
+        }
 
     def grade(self, trial: Trial, verdict: Verdict, left: Left, seconds: float) -> MilestoneGrade:
         """What a milestone scores."""
         shares = {found.name: float(self._of(found.name)["points"]) for found in verdict.findings}
         each = self.milestones.get(trial.name, 0.0) / (sum(shares.values()) or 1.0)
-        gates = [self._gate(trial, found, each * shares[found.name], verdict.value) for found in verdict.findings]
+        gates = [
+            self._gate(trial, found, each * shares[found.name], verdict.value) for found in verdict.findings
+        ]
         broken = [gate for gate in gates if gate.status != "passed"]
         mark = best_mark(verdict.value, trial.marks, trial.falls) if not broken else None
         return MilestoneGrade(
@@ -85,11 +94,17 @@ def _next(broken: Sequence[GateGrade], trial: Trial, mark: str | None) -> str:
         first = broken[0]
         return f"{first.title}: {first.hint or first.message}"
     above = [name for name in GRADES[GRADES.index(mark) + 1 :]] if mark else []
-    return f"Met. The next mark, {above[0]}, is at {trial.marks[above[0]]:g}." if above else "Met, with distinction."
+    return (
+        f"Met. The next mark, {above[0]}, is at {trial.marks[above[0]]:g}."
+        if above
+        else "Met, with distinction."
+    )
 
 
 def _known(where: str, table: dict[str, Any], keys: set[str]) -> None:
     for key in table:
         if key not in keys:
             close = difflib.get_close_matches(key, keys, 1)
-            raise ValueError(f"{where}: unknown key {key!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+            raise ValueError(
+                f"{where}: unknown key {key!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+            )

@@ -16,7 +16,15 @@ from tinytorch.kernels._jit import cache_folder
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = ROOT / "grading" / "submissions" / "inside"
 MOST_FILES, MOST_BYTES = 2000, 32 << 20  # of a submission
-_LEFT_OUT = ("conftest.py", "sitecustomize.py", "usercustomize.py", "pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini")
+_LEFT_OUT = (
+    "conftest.py",
+    "sitecustomize.py",
+    "usercustomize.py",
+    "pytest.ini",
+    "pyproject.toml",
+    "setup.cfg",
+    "tox.ini",
+)
 _DATA = (".npz", ".gz", ".safetensors", ".txt", ".npy")  # of the library: test labels, trained weights
 
 
@@ -44,7 +52,9 @@ class Box:
             shutil.copytree(ROOT / "tinytorch", box.root / "lib" / "tinytorch", ignore=_without_data)
             shutil.copytree(INSIDE, box.root / "lib" / "inside")
             if (warm := cache_folder()).is_dir():
-                shutil.copytree(warm, box.root / "cache" / "kernels" / warm.name, copy_function=shutil.copyfile)
+                shutil.copytree(
+                    warm, box.root / "cache" / "kernels" / warm.name, copy_function=shutil.copyfile
+                )
         except BaseException:
             box.remove()
             raise

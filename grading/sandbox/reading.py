@@ -41,7 +41,9 @@ def read_array(path: Path, max_bytes: int = MOST_BYTES) -> np.ndarray:
     stream = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, _, dtype = read(stream, max_header_size=_HEADER)
         if dtype.hasobject or dtype.kind not in "fiub":
             raise Unreadable(f"{path.name}: expected an array of numbers, got {dtype}")

@@ -87,11 +87,15 @@ def run(
         "namespaces": not problem,
         "network": "namespace" if not problem else "refused socket",
         "user": "root of its own namespace, without capabilities" if not problem else "the grader's",
-        "notes": [f"no namespaces ({problem}): files of the machine can be read, sockets are refused in Python only"]
+        "notes": [
+            f"no namespaces ({problem}): files of the machine can be read, sockets are refused in Python only"
+        ]
         if problem
         else [],
     }
-    descriptor, settings = tempfile.mkstemp(suffix=".json", prefix="tinytorch-sandbox-", dir=box.root / "settings")
+    descriptor, settings = tempfile.mkstemp(
+        suffix=".json", prefix="tinytorch-sandbox-", dir=box.root / "settings"
+    )
     with open(descriptor, "w", encoding="utf-8") as stream:
         json.dump(_settings(box, limits, not problem), stream)
     script, *rest = arguments
@@ -131,7 +135,12 @@ def run(
     finally:
         _end(process, before)
     return Outcome(
-        None if stopped else process.returncode, stopped, time.monotonic() - began, peak, printed.tail(), isolation
+        None if stopped else process.returncode,
+        stopped,
+        time.monotonic() - began,
+        peak,
+        printed.tail(),
+        isolation,
     )
 
 
@@ -141,11 +150,20 @@ def _settings(box: Box, limits: Limits, namespaces: bool) -> dict[str, Any]:
     root = box.root.resolve()
     data = os.environ.get("TINYTORCH_DATA_DIR")
     cache = os.environ.get("XDG_CACHE_HOME")
-    wanted = [ROOT, Path.home(), Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")]
+    wanted = [
+        ROOT,
+        Path.home(),
+        Path(tempfile.gettempdir()),
+        Path("/tmp"),
+        Path("/var/tmp"),
+        Path("/dev/shm"),
+    ]
     wanted += [Path(text) for text in (data, cache) if text]
     covered = sorted({path.resolve() for path in wanted if path.is_dir()} - {Path("/")})
     # What lies in another that is covered is gone with it, unless it is kept.
-    outer = [path for path in covered if not any(path != other and path.is_relative_to(other) for other in covered)]
+    outer = [
+        path for path in covered if not any(path != other and path.is_relative_to(other) for other in covered)
+    ]
     packages = {str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix)} - {"/usr", "/"}
     keep = packages | {str(LAUNCH.parent), str(root)}
     environment = {

@@ -54,7 +54,12 @@ def grade(
     began, started = time.monotonic(), datetime.now(UTC)
     grades: list[MilestoneGrade] = []
     names: dict[str, set[str]] = {"theirs": set(), "ours": set()}
-    isolation: dict[str, Any] = {"namespaces": False, "network": "open", "user": "the grader's", "notes": ["in-process"]}
+    isolation: dict[str, Any] = {
+        "namespaces": False,
+        "network": "open",
+        "user": "the grader's",
+        "notes": ["in-process"],
+    }
     with Box.make(found) as box:
         papers = {trial.name: trial.paper(seed) for trial in trials}
         for trial in trials:
@@ -75,7 +80,9 @@ def grade(
                 told(grades[-1])
             waiting = waiting[len(done) :]
     environment = {**versions(), "platform": platform.platform(), "cpus": os.cpu_count() or 1}
-    about = Submission(found.stem, str(path), fingerprint(found), sorted(names["theirs"]), sorted(names["ours"]))
+    about = Submission(
+        found.stem, str(path), fingerprint(found), sorted(names["theirs"]), sorted(names["ours"])
+    )
     return Grade(
         about, started.isoformat(timespec="seconds"), time.monotonic() - began, seed, "small", environment,
         isolation, grades,
@@ -92,13 +99,17 @@ def find(path: Path | str) -> Path:
             if spec is not None and spec.origin is not None:
                 origin = Path(spec.origin)
                 return origin.parent if spec.submodule_search_locations else origin
-    raise Refused(f"expected a Python file, a package's folder or an importable package, got {path}: there is none")
+    raise Refused(
+        f"expected a Python file, a package's folder or an importable package, got {path}: there is none"
+    )
 
 
 def fingerprint(path: Path) -> str:
     """The SHA-256 of all files of a submission, and of their names."""
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
+    files = (
+        [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
+    )
     for file in files:
         if "__pycache__" in file.parts:
             continue
@@ -133,7 +144,9 @@ def _attempt(
             seconds=10 + sum(trial.seconds for trial in waiting),
             memory_mib=max(trial.memory_mib for trial in waiting),
         )
-        outcome = run(box, ["lib/inside/__main__.py", str(box.root)], limits, namespaces=namespaces, expired=watch)
+        outcome = run(
+            box, ["lib/inside/__main__.py", str(box.root)], limits, namespaces=namespaces, expired=watch
+        )
     else:
         printed, began = io.StringIO(), time.monotonic()
         kept = set(sys.modules)
@@ -142,7 +155,9 @@ def _attempt(
                 work(box.root / "submission", box.into, box.out)
         finally:
             for name in set(sys.modules) - kept:
-                if getattr(sys.modules[name], "__file__", None) and str(box.root) in str(sys.modules[name].__file__):
+                if getattr(sys.modules[name], "__file__", None) and str(box.root) in str(
+                    sys.modules[name].__file__
+                ):
                     del sys.modules[name]
         outcome = Outcome(0, seconds=time.monotonic() - began, output=printed.getvalue()[-4000:])
     watch(outcome.seconds)
@@ -158,7 +173,9 @@ class _Watch:
         self.at, self.since = 0, 0.0
 
     def __call__(self, seconds: float) -> bool:
-        while self.at < len(self.trials) and (self.box.out / self.trials[self.at].name / "facts.json").exists():
+        while (
+            self.at < len(self.trials) and (self.box.out / self.trials[self.at].name / "facts.json").exists()
+        ):
             self.seconds[self.trials[self.at].name] = seconds - self.since
             self.at, self.since = self.at + 1, seconds
         if self.at == len(self.trials):

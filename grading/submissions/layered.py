@@ -55,7 +55,8 @@ class Layered:
             "loss": "BCELoss" if self.binary else "CrossEntropyLoss",
             "probe_lr": GATES["probe_lr"],
             "seed": seed % 2**32,
-            **{key: of[key] for key in ("epochs", "batch", "lr")},
+            "schedule": of["schedule"],
+            "batch": of["batch"],
         }
         return Paper(task, arrays, (data, rows))
 
@@ -93,7 +94,9 @@ class Layered:
             saved = {}
             for i, name in enumerate(names):
                 saved[name] = left.array(f"{what}_{i}")
-                gates.require(np.isfinite(saved[name]).all(), f"NaN or infinity in its weights {what} training")
+                gates.require(
+                    np.isfinite(saved[name]).all(), f"NaN or infinity in its weights {what} training"
+                )
             try:
                 return self.network.read(saved)
             except ValueError as error:
@@ -133,7 +136,9 @@ class Layered:
             worst = 0.0
             for i, expected in enumerate(by_hand()):
                 name = self._parameter(i)
-                gates.require(f"gradient_{i}" in left.arrays, f"no gradient reached {name}. Was the graph cut?")
+                gates.require(
+                    f"gradient_{i}" in left.arrays, f"no gradient reached {name}. Was the graph cut?"
+                )
                 off = _apart(left.array(f"gradient_{i}"), expected)
                 gates.require(
                     off <= GATES["gradient_off"],
@@ -144,14 +149,23 @@ class Layered:
             return worst
 
         def stepped() -> None:
-            for i, gradient in enumerate(by_hand()):
-                given = paper.arrays[f"given_{i}"].astype(np.float64)
-                off = _apart(left.array(f"stepped_{i}") - given, -GATES["probe_lr"] * gradient)
-                gates.require(
-                    off <= 10 * GATES["gradient_off"],
-                    f"after one step {self._parameter(i)} is not weight - lr * gradient: off by {off:.1%} of "
-                    "the step",
-                )
+            """Two steps of it, so that a gradient which is kept from the first shows in the second."""
+            given, lr = self._given(paper), GATES["probe_lr"]
+            x, y = paper.arrays["probe_x"].astype(np.float64), data.train_y[rows]
+            for what in ("stepped", "twice"):
+                before = [array for layer in given for array in layer.values()]
+                layers = self.network.gradients(given, x, y)
+                steps = [-lr * gradient for layer in layers for gradient in layer.values()]
+                after = [left.array(f"{what}_{i}") for i in range(len(steps))]
+                for i, step in enumerate(steps):
+                    off = _apart(after[i] - before[i], step)
+                    gates.require(
+                        off <= 10 * GATES["gradient_off"],
+                        f"after {'one step' if what == 'stepped' else 'a second step'} {self._parameter(i)} is "
+                        f"not weight - lr * gradient: off by {off:.1%} of the step",
+                    )
+                moved = iter(after)
+                given = [{kind: next(moved) for kind in layer} for layer in given]
 
         def loss_fell() -> float:
             curve = left.losses()
@@ -167,7 +181,9 @@ class Layered:
             return share
 
         def every_layer_trained() -> float:
-            pairs = [(left.array(f"before_{i}"), left.array(f"after_{i}")) for i in range(len(self._shapes()))]
+            pairs = [
+                (left.array(f"before_{i}"), left.array(f"after_{i}")) for i in range(len(self._shapes()))
+            ]
             moved = [gates.movement(before, after) for before, after in pairs]
             still = [self._parameter(i) for i, share in enumerate(moved) if not share > GATES["moved"]]
             gates.require(not still, f"training did not change {', '.join(still)}")
@@ -220,7 +236,7 @@ class Layered:
             ("loss", "Loss", loss, GATES["same"], "", "Compare it with -log(p of the right answer), by hand."),
             ("gradients", "Gradients", gradients, GATES["gradient_off"], "",
              "Check each layer's backward by finite differences, the last one first."),
-            ("optimizer", "A step of SGD", stepped, None, "", "p -= lr * p.grad, and zero_grad() before the next."),
+            ("optimizer", "Two steps of SGD", stepped, None, "", "p -= lr * p.grad, and zero_grad() before the next."),
             ("loss_falls", "Loss falls", loss_fell, GATES["loss_left"], "", "Does each step go downhill?"),
             ("every_layer", "Every layer is trained", every_layer_trained, GATES["moved"], "",
              "Does parameters() give weight and bias, and does the gradient reach them?"),
@@ -244,11 +260,17 @@ class Layered:
         return [{what: next(arrays) for what in layer} for layer in self.network.shapes]
 
     def _parameter(self, i: int) -> str:
-        kinds = [kind for kind, wanted, _ in self.network._walk(self.network.layers, self.network.inputs) if wanted]
-        names = [f"the {what} of {kind} {n + 1}" for n, kind in enumerate(kinds) for what in ("weight", "bias")]
+        kinds = [
+            kind for kind, wanted, _ in self.network._walk(self.network.layers, self.network.inputs) if wanted
+        ]
+        names = [
+            f"the {what} of {kind} {n + 1}" for n, kind in enumerate(kinds) for what in ("weight", "bias")
+        ]
         return names[i]
 
-    def _mistakes(self, data: Data, answers: np.ndarray | None) -> tuple[Any, list[str], list[dict[str, Any]]]:
+    def _mistakes(
+        self, data: Data, answers: np.ndarray | None
+    ) -> tuple[Any, list[str], list[dict[str, Any]]]:
         """Confusion matrix, names of the classes, and some images that were answered wrongly."""
         if answers is None:
             return None, [], []

@@ -43,7 +43,9 @@ class Left:
         tail = self.outcome.output.strip()[-600:]
         said = f" The end of what it printed: {tail}" if tail else ""
         if "problem" in self.facts:
-            raise NotMet(f"{self.facts['problem']}.{said}" if self.facts.get("raised") else self.facts["problem"])
+            raise NotMet(
+                f"{self.facts['problem']}.{said}" if self.facts.get("raised") else self.facts["problem"]
+            )
         if self.outcome.stopped:
             raise NotMet(f"stopped: {_STOPPED[self.outcome.stopped]}.{said}")
         if not self.facts:
@@ -59,7 +61,9 @@ class Left:
     def losses(self) -> list[float]:
         """The loss of every epoch, as far as it is one."""
         told = self.facts.get("losses")
-        return [float(x) for x in told if isinstance(x, (int, float))][:1000] if isinstance(told, list) else []
+        return (
+            [float(x) for x in told if isinstance(x, (int, float))][:1000] if isinstance(told, list) else []
+        )
 
 
 _STOPPED = {

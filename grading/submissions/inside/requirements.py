@@ -27,7 +27,16 @@ NEEDED: dict[int, tuple[str, ...]] = {
     2: ("Tensor", "Linear", "ReLU", "Sigmoid", "BCELoss", "SGD"),
     3: ("Tensor", "Linear", "ReLU", "CrossEntropyLoss", "SGD"),
     4: ("Tensor", "Conv2d", "ReLU", "MaxPool2d", "Flatten", "Linear", "CrossEntropyLoss", "SGD"),
-    5: ("Tensor", "Embedding", "LayerNorm", "MultiheadAttention", "GELU", "Linear", "CrossEntropyLoss", "SGD"),
+    5: (
+        "Tensor",
+        "Embedding",
+        "LayerNorm",
+        "MultiheadAttention",
+        "GELU",
+        "Linear",
+        "CrossEntropyLoss",
+        "SGD",
+    ),
     6: ("Tensor", "quantize_dynamic", "prune_magnitude", "prune_channels", "DistillationLoss", "save_model"),
 }
 TENSORS = set(LIBRARY)  # ours work with our Tensor only
