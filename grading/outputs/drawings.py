@@ -27,22 +27,17 @@ def scale(m: MilestoneGrade) -> str:
         share = (value - low) / (high - low)
         return 12 + 596 * (1 - share if m.falls else share)
 
-    parts = ['<line class="axis" x1="12" x2="608" y1="30" y2="30" stroke-width="4" stroke-linecap="round"/>']
-    last, level = -99.0, 0
-    for name, value in sorted(m.marks.items(), key=lambda item: at(item[1])):
+    parts = ['<line class="axis" x1="12" x2="608" y1="12" y2="12" stroke-width="4" stroke-linecap="round"/>']
+    for value in m.marks.values():
         x = at(value)
-        level = 1 - level if x - last < 95 else 0
-        last = x
-        parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="20" y2="40" stroke-width="2"/>')
-        side = "end" if x > 540 else "middle"
-        parts.append(
-            f'<text x="{min(x, 608):.1f}" y="{56 + 15 * level}" text-anchor="{side}">{escape(name)} '
-            f"{measured(value, m.unit)}</text>"
-        )
-    here = at(m.value or 0.0)
-    parts.append(f'<circle cx="{here:.1f}" cy="30" r="7" fill="var(--accent)"/>')
+        parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="3" y2="21" stroke-width="3"/>')
+    parts.append(f'<circle cx="{at(m.value or 0.0):.1f}" cy="12" r="7" fill="var(--accent)"/>')
     label = f"{measured(m.value, m.unit)}, on a scale with the marks"
-    return f'<svg class="scale" viewBox="0 0 620 76" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    told = " · ".join(f"{escape(name)} {measured(value, m.unit)}" for name, value in m.marks.items())
+    return (
+        f'<svg class="scale" viewBox="0 0 620 24" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+        f'<p class="soft">{told}</p>'
+    )
 
 
 def curve(losses: Sequence[float]) -> str:
@@ -55,7 +50,7 @@ def curve(losses: Sequence[float]) -> str:
     values = values[:: -(-len(values) // _POINTS)]
     low, high = min(values), max(values)
     span = (high - low) or 1.0
-    left, right, top, bottom = 46, _WIDE - 8, 10, _HIGH - 26
+    left, right, top, bottom = 62, _WIDE - 8, 10, _HIGH - 26
     points = " ".join(
         f"{left + (right - left) * i / (len(values) - 1):.1f},{bottom - (bottom - top) * (v - low) / span:.1f}"
         for i, v in enumerate(values)
@@ -94,8 +89,8 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
             cells.append(f"<td{back}>{count or ''}</td>")
         rows.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
     return (
-        f'<table class="confusion"><caption class="soft">rows: right, columns: answered</caption>'
-        f"{head}{''.join(rows)}</table>"
+        f'<table class="confusion">{head}{"".join(rows)}</table>'
+        '<p class="soft">Rows are the right answers, columns those that were given.</p>'
     )
 
 

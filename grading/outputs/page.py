@@ -94,13 +94,15 @@ def _gate(gate: GateGrade) -> str:
     )
     if gate.visibility != "visible":
         return f"<li>{mark}<span>{text(gate.title)}</span><span></span></li>"
-    numbers = [measured(gate.value, gate.unit)] if gate.value is not None else []
-    if gate.threshold is not None:
-        numbers.append(f"asked: {measured(gate.threshold, gate.unit)}")
+    side = ""
+    if gate.value is not None:
+        bound = "at most" if gate.threshold is not None and gate.value <= gate.threshold else "at least"
+        asked = f", {bound} {measured(gate.threshold, gate.unit)}" if gate.threshold is not None else ""
+        side = f"{measured(gate.value, gate.unit)}{asked}"
     why = "" if passed else f'<span class="why">{text(gate.message)}</span>'
     hint = f'<span class="why"><b>Look at:</b> {text(gate.hint)}</span>' if gate.hint and not passed else ""
-    side = f'<span class="right soft">{" · ".join(numbers)}</span>'
-    return f"<li>{mark}<b>{text(gate.title)}</b>{side}{why}{hint}</li>"
+    numbers = f'<span class="right soft">{side}</span>'
+    return f"<li>{mark}<b>{text(gate.title)}</b>{numbers}{why}{hint}</li>"
 
 
 def _mistake(mistake: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ def measured(value: float | None, unit: str) -> str:
         return "–"
     if unit == "share":
         return f"{100 * value:.2f} %"
-    text = f"{value:.4g}"
+    text = f"{value:.2g}" if abs(value) < 0.01 else f"{value:.4g}"
     return f"{text} {unit}" if unit else text
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from grading import gates
-from grading.exams import Exam
 from grading.gates import NotMet
 from grading.networks import Network, Weights
 from grading.submissions.trial import Finding, Left, Paper, Trial, Verdict
@@ -160,7 +159,7 @@ class Layered:
                 for i, step in enumerate(steps):
                     off = _apart(after[i] - before[i], step)
                     gates.require(
-                        off <= 10 * GATES["gradient_off"],
+                        off <= GATES["stepped"],
                         f"after {'one step' if what == 'stepped' else 'a second step'} {self._parameter(i)} is "
                         f"not weight - lr * gradient: off by {off:.1%} of the step",
                     )
