@@ -28,6 +28,7 @@ class Transformer:
     """The sizes of a GPT.
 
     context: tokens of an example, and how far it looks back when it writes. positions: "learned" or "rotary".
+    head: whether the output layer has weights of its own; else it is the table of the embedding.
     """
 
     vocabulary: int
@@ -36,6 +37,7 @@ class Transformer:
     heads: int
     width: int
     positions: str = "rotary"
+    head: bool = False
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -51,11 +53,13 @@ class Transformer:
         named = {f"h.{i}.{name}": shape for i in range(self.layers) for name, shape in layers.items()}
         for name, shape in (named | {"ln_f": (c,)}).items():
             shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+        if self.head:
+            shapes |= {"head.weight": (self.vocabulary, c), "head.bias": (self.vocabulary,)}
         return shapes
 
     @property
     def parameters(self) -> int:
-        """How many numbers training has to find; the output layer has none of its own."""
+        """How many numbers training has to find."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     @property
@@ -155,13 +159,17 @@ class _Pass:
             backs.append(back)
         self.read = places.stop
         x, last = self._norm("ln_f", x)
-        result = x @ table.T
+        if self.model.head:
+            result, out = self._linear("head", x)
+        else:
+            result, out = x @ table.T, lambda dz: dz @ table
 
         def back(dz: Array) -> None:
-            dx = last(dz @ table)
+            dx = last(out(dz))
             for block in reversed(backs):
                 dx = block(dx)
-            gradient = _rows(dz).T @ _rows(x)  # the table is the output layer too
+            # Without a head the table is the output layer too.
+            gradient = np.zeros_like(table) if self.model.head else _rows(dz).T @ _rows(x)
             np.add.at(gradient, tokens.ravel(), _rows(dx))
             self.gradients["wte.weight"] = gradient
             if learned is not None:

@@ -1,11 +1,14 @@
-"""The six milestones for submissions, by name and in order."""
+"""The milestones for submissions, by name and in order."""
 
 from __future__ import annotations
 
-from grading.submissions import layered
+from grading.submissions import language, layered
+from grading.submissions.judging import TABLE
 from grading.submissions.trial import Trial
 
-TRIALS: dict[str, Trial] = {name: layered.trial(name) for name in layered.TABLE}
+TRIALS: dict[str, Trial] = {
+    name: (language if "gpt" in of else layered).trial(name, of) for name, of in TABLE.items()
+}
 
 
 def chosen(names: list[str]) -> list[Trial]:

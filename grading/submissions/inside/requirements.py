@@ -16,7 +16,7 @@ LIBRARY = {
     **dict.fromkeys(("Linear", "Sigmoid", "ReLU", "Conv2d", "MaxPool2d", "Flatten"), "tinytorch.nn"),
     **dict.fromkeys(("Embedding", "LayerNorm", "GELU", "MultiheadAttention"), "tinytorch.nn"),
     **dict.fromkeys(("BCELoss", "CrossEntropyLoss"), "tinytorch.nn"),
-    "SGD": "tinytorch.optim",
+    **dict.fromkeys(("SGD", "Adam"), "tinytorch.optim"),
     **dict.fromkeys(
         ("quantize_dynamic", "prune_magnitude", "prune_channels", "DistillationLoss", "save_model"),
         "tinytorch.systems",
@@ -35,7 +35,7 @@ NEEDED: dict[int, tuple[str, ...]] = {
         "GELU",
         "Linear",
         "CrossEntropyLoss",
-        "SGD",
+        "Adam",
     ),
     6: ("Tensor", "quantize_dynamic", "prune_magnitude", "prune_channels", "DistillationLoss", "save_model"),
 }
