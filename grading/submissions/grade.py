@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.util
 import io
+import itertools
 import json
 import os
 import platform
@@ -23,12 +24,13 @@ import numpy as np
 from grading.outputs.grade import Grade, MilestoneGrade, Submission
 from grading.outputs.points import Points
 from grading.sandbox import Box, Limits, Outcome, Refused, Unreadable, read_array, read_json, run
+from grading.submissions.inside.requirements import LIBRARY
 from grading.submissions.inside.work import work
 from grading.submissions.profiles import chosen
 from grading.submissions.trial import Left, Paper, Trial
 from tinytorch.milestone.result import versions
 
-_NOTHING = Outcome(None)
+_MOST_FILES, _MOST_BYTES = 1000, 128 << 20  # of what is left of one milestone
 
 
 def grade(
@@ -43,9 +45,9 @@ def grade(
 ) -> Grade:
     """Grade a file, a package's folder, or an importable package.
 
-    milestones: names or numbers, all by default. seed: of the data; a new one where None, so that nobody knows
-    it beforehand. isolated: False runs it in this process, for submissions that are trusted. namespaces: as
-    in `sandbox.run`. told: called with each milestone's grade as soon as it is there.
+    milestones: names or numbers, all by default. seed: of the data; a new one where None, so that nobody
+    knows it beforehand. isolated: False runs it in this process, for submissions that are trusted.
+    namespaces: as in `sandbox.run`. told: called with each milestone's grade as soon as it is there.
     Raises Refused for what cannot be taken as a submission, ValueError for milestones that there are not.
     """
     found, trials = find(path), chosen(list(milestones))
@@ -68,13 +70,12 @@ def grade(
         while waiting:
             outcome, seconds = _attempt(box, waiting, isolated, namespaces)
             isolation = outcome.isolation or isolation
-            done = [trial for trial in waiting if (box.out / trial.name / "facts.json").exists()]
-            if len(done) < len(waiting):
-                done.append(waiting[len(done)])  # the one that it ended in
+            ended = [i for i, trial in enumerate(waiting) if not _done(box, trial)]
+            done = waiting[: ended[0] + 1] if ended else waiting  # with the one that it ended in
             for trial in done:
                 left = _collect(box, trial, outcome)
                 for who, whose in names.items():
-                    whose.update(name for name in left.facts.get(who, []) if isinstance(name, str))
+                    whose |= _known(left.facts.get(who))
                 verdict = trial.judge(left, papers[trial.name])
                 grades.append(points.grade(trial, verdict, left, seconds.get(trial.name, 0.0)))
                 told(grades[-1])
@@ -131,12 +132,11 @@ def _attempt(
     box: Box, waiting: Sequence[Trial], isolated: bool, namespaces: bool | None
 ) -> tuple[Outcome, dict[str, float]]:
     """One process that does the tasks of `waiting`, and the seconds of each."""
-    papers = [
-        {"name": t.name, "number": t.number, "child": t.child, "task": json.loads((box.into / t.name / "task.json").read_text("utf-8"))}
-        for t in waiting
-    ]  # fmt: skip
-    for trial in waiting:
-        shutil.rmtree(box.out / trial.name, ignore_errors=True)
+    tasks = {t.name: json.loads((box.into / t.name / "task.json").read_text("utf-8")) for t in waiting}
+    papers = [{"name": t.name, "number": t.number, "child": t.child, "task": tasks[t.name]} for t in waiting]
+    if not box.out.is_symlink():  # what a process before this one put there instead is not followed
+        for trial in waiting:
+            shutil.rmtree(box.out / trial.name, ignore_errors=True)
     (box.into / "tasks.json").write_text(json.dumps(papers), encoding="utf-8")
     watch = _Watch(box, waiting)
     if isolated:
@@ -173,9 +173,7 @@ class _Watch:
         self.at, self.since = 0, 0.0
 
     def __call__(self, seconds: float) -> bool:
-        while (
-            self.at < len(self.trials) and (self.box.out / self.trials[self.at].name / "facts.json").exists()
-        ):
+        while self.at < len(self.trials) and _done(self.box, self.trials[self.at]):
             self.seconds[self.trials[self.at].name] = seconds - self.since
             self.at, self.since = self.at + 1, seconds
         if self.at == len(self.trials):
@@ -184,22 +182,38 @@ class _Watch:
         return seconds - self.since > self.trials[self.at].seconds
 
 
+def _known(told: Any) -> set[str]:
+    """Of the names that were told, those of the protocol."""
+    return (
+        {name for name in told if isinstance(name, str)} & set(LIBRARY) if isinstance(told, list) else set()
+    )
+
+
+def _done(box: Box, trial: Trial) -> bool:
+    return (box.out / trial.name / "facts.json").exists()
+
+
 def _collect(box: Box, trial: Trial, outcome: Outcome) -> Left:
-    """All arrays and facts of a milestone that can be read."""
+    """All arrays and facts of a milestone that can be read, up to a size that no milestone comes near.
+
+    The sum counts, too: a hundred files with holes take nothing on disk, and gigabytes when they are read.
+    """
     folder = box.out / trial.name
     left = Left(outcome, {}, {}, folder)
-    if folder.is_symlink() or not folder.is_dir():
+    if box.out.is_symlink() or folder.is_symlink() or not folder.is_dir():
         return left
     try:
         facts = read_json(folder / "facts.json")
         left.facts = facts if isinstance(facts, dict) else {}
     except Unreadable as error:
         left.problems.append(str(error))
-    for number, path in enumerate(sorted(folder.iterdir())):
-        if path.suffix != ".npy" or number > 500:
-            continue
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in itertools.islice(entries, _MOST_FILES)]
+    room = _MOST_BYTES
+    for path in sorted(folder / name for name in names if name.endswith(".npy")):
         try:
-            left.arrays[path.stem] = read_array(path)
+            left.arrays[path.stem] = read_array(path, room)
+            room -= left.arrays[path.stem].nbytes
         except Unreadable as error:
             left.problems.append(str(error))
     return left

@@ -157,7 +157,7 @@ class Judge:
     def loss_falls(self) -> float:
         curve = self.left.losses()
         require(len(curve) >= 2 and all(np.isfinite(curve)), f"expected finite losses, got {curve!r:.80}")
-        share = curve[-1] / curve[0]
+        share = curve[-1] / curve[0] if curve[0] > 0 else float("inf")
         require(
             share <= GATES["loss_left"],
             f"the loss went from {curve[0]:.4g} to {curve[-1]:.4g}; expected at most {GATES['loss_left']:.0%} of "
@@ -191,22 +191,6 @@ class Judge:
 
     # --- all of them ------------------------------------------------------------------------------------
 
-    def finding(
-        self,
-        name: str,
-        title: str,
-        gate: Callable[[], float | None],
-        threshold: float | None,
-        unit: str,
-        hint: str,
-    ) -> Finding:
-        """What a gate says: passed with its value, or failed with the reason."""
-        try:
-            value = gate()
-        except NotMet as error:
-            return Finding(name, title, "failed", str(error), hint, threshold, unit=unit)
-        return Finding(name, title, "passed", threshold=threshold, value=value, unit=unit)
-
     def common(self, optimizer: str, hint_forward: str, hint_optimizer: str) -> list[Finding]:
         """The findings of the gates above."""
         rows: list[tuple[str, str, Callable[[], float | None], float | None, str, str]] = [
@@ -221,7 +205,27 @@ class Judge:
              "Does parameters() give weight and bias, and does the gradient reach them?"),
             ("answers", "Answers are those of its weights", self.answers, GATES["agree"], "share", ""),
         ]  # fmt: skip
-        return [self.finding(*row) for row in rows]
+        return [finding(*row) for row in rows]
+
+
+def finding(
+    name: str,
+    title: str,
+    gate: Callable[[], float | None],
+    threshold: float | None,
+    unit: str,
+    hint: str,
+) -> Finding:
+    """What a gate says: passed with its value, failed with the reason, or that it could not be asked."""
+    try:
+        with np.errstate(all="ignore"):  # a submission's numbers may be anything
+            value = gate()
+    except NotMet as error:
+        return Finding(name, title, "failed", str(error), hint, threshold, unit=unit)
+    except (ValueError, ArithmeticError, LookupError) as error:
+        message = f"what it left cannot be judged: {error!s:.300}"
+        return Finding(name, title, "error", message, hint, threshold, unit=unit)
+    return Finding(name, title, "passed", threshold=threshold, value=value, unit=unit)
 
 
 def apart(given: np.ndarray, right: np.ndarray) -> float:

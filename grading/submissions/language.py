@@ -9,7 +9,7 @@ import numpy as np
 from grading import texts
 from grading.gates import require
 from grading.networks import Weights
-from grading.submissions.judging import GATES, Judge
+from grading.submissions.judging import GATES, Judge, finding
 from grading.submissions.trial import Left, Paper, Trial, Verdict
 from grading.transformer import Transformer
 from tinytorch import datasets
@@ -82,7 +82,7 @@ class Language:
              "If all gates above are met, look at initialisation."),
             ("used", "Attention does the work", judge.used, self.of["without"], "nats", "Do queries and keys learn?"),
         ]  # fmt: skip
-        findings += [judge.finding(*row) for row in rows]
+        findings += [finding(*row) for row in rows]
         return Verdict(findings, judge.reached, {"loss": left.losses()}, text=judge.writes(alphabet))
 
 

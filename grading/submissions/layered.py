@@ -8,7 +8,7 @@ import numpy as np
 
 from grading.gates import require
 from grading.networks import Network, Weights
-from grading.submissions.judging import GATES, Judge
+from grading.submissions.judging import GATES, Judge, finding
 from grading.submissions.trial import Left, Paper, Trial, Verdict
 from grading.submissions.unseen import Data, digits, points
 
@@ -94,16 +94,14 @@ class Layered:
         hint += ": window, padding, channels, order of flattening." if self.name == "cnn" else "."
         findings = judge.common("SGD", hint, "p -= lr * p.grad, and zero_grad() before the next.")
         findings.append(
-            judge.finding(
+            finding(
                 "accuracy", "Accuracy on test data", judge.accuracy, self.of["marks"]["pass"], "share",
                 "If all gates above are met, look at initialisation.",
             )
         )  # fmt: skip
         if self.name in _USED:
             title, most, look = _USED[self.name]
-            findings.append(
-                judge.finding("used", title, lambda: judge.used(self.name, most), most, "share", look)
-            )
+            findings.append(finding("used", title, lambda: judge.used(self.name, most), most, "share", look))
         pictures = _mistakes(data, judge.chosen) if judge.chosen is not None else ()
         return Verdict(findings, judge.reached, {"loss": left.losses()}, *pictures)
 

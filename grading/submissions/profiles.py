@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from grading.submissions import language, layered
+from grading.submissions import language, layered, optimising
 from grading.submissions.judging import TABLE
 from grading.submissions.trial import Trial
 
 TRIALS: dict[str, Trial] = {
-    name: (language if "gpt" in of else layered).trial(name, of) for name, of in TABLE.items()
+    name: {"transformer": language, "systems": optimising}.get(name, layered).trial(name, of)
+    for name, of in TABLE.items()
 }
 
 

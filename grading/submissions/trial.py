@@ -43,9 +43,8 @@ class Left:
         tail = self.outcome.output.strip()[-600:]
         said = f" The end of what it printed: {tail}" if tail else ""
         if "problem" in self.facts:
-            raise NotMet(
-                f"{self.facts['problem']}.{said}" if self.facts.get("raised") else self.facts["problem"]
-            )
+            problem = str(self.facts["problem"])[:1500]
+            raise NotMet(f"{problem}.{said}" if self.facts.get("raised") else problem)
         if self.outcome.stopped:
             raise NotMet(f"stopped: {_STOPPED[self.outcome.stopped]}.{said}")
         if not self.facts:
@@ -61,9 +60,7 @@ class Left:
     def losses(self) -> list[float]:
         """The loss of every epoch, as far as it is one."""
         told = self.facts.get("losses")
-        return (
-            [float(x) for x in told if isinstance(x, (int, float))][:1000] if isinstance(told, list) else []
-        )
+        return [x for x in told if isinstance(x, float)][:1000] if isinstance(told, list) else []
 
 
 _STOPPED = {
@@ -77,7 +74,7 @@ _STOPPED = {
 
 @dataclass
 class Finding:
-    """What a gate found. status: passed, failed, error or skipped. message: why not. hint: what to look at."""
+    """What a gate found. status: passed, failed, error or skipped. message: why not. hint: where to look."""
 
     name: str
     title: str

@@ -1,0 +1,107 @@
+"""A trained network of the library's, made smaller with a submission's tools."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .networks import save
+from .requirements import numbers
+
+
+def run(names: Mapping[str, Any], task: Mapping[str, Any], arrays: dict[str, np.ndarray], out: Path) -> dict:
+    """Write a file for the network as it is, in int8, with zeros, with half its channels; teach students."""
+    import tinytorch as tt
+    from tinytorch.models import MLP
+
+    tt.manual_seed(task["seed"])
+    weights = {name.removeprefix("weight."): a for name, a in arrays.items() if name.startswith("weight.")}
+    model = MLP(64, tuple(task["hidden"]), 10)
+    model.load_state_dict(weights)
+    model.eval()
+    files = [out / name for name in task["names"]]
+    names["save_model"](model, files[0])
+
+    small = names["quantize_dynamic"](copy.deepcopy(model))
+    names["save_model"](small, files[1])
+    with tt.no_grad():
+        save(out / "answers.npy", numbers(small(tt.tensor(arrays["test_x"]))))
+
+    sparse = copy.deepcopy(model)
+    pruner = names["prune_magnitude"](sparse, 0.81)
+    curve = _finetune(sparse, task, arrays, pruner.apply)
+    names["save_model"](sparse, files[2])
+
+    half = names["prune_channels"](copy.deepcopy(model), 0.5, example_input=tt.tensor(arrays["train_x"][:2]))
+    _finetune(half, task, arrays, lambda: None)
+    names["save_model"](half, files[3])
+
+    criterion = names["DistillationLoss"](task["distilled"]["temperature"], task["distilled"]["alpha"])
+    for seed in range(task["distilled"]["seeds"]):
+        for kind in ("taught", "alone"):
+            student = _student(
+                model, criterion if kind == "taught" else None, task["distilled"], seed, arrays
+            )
+            with tt.no_grad():
+                save(out / f"{kind}_{seed}.npy", numbers(student(tt.tensor(arrays["test_x"]))))
+    return {"losses": curve}
+
+
+def _finetune(
+    model: Any, task: Mapping[str, Any], arrays: dict[str, np.ndarray], after: Callable[[], Any]
+) -> list[float]:
+    """Some epochs of AdamW, with `after` called after each step; the loss of each epoch."""
+    import tinytorch as tt
+
+    x, y, rng = arrays["train_x"], arrays["train_y"], np.random.default_rng(task["seed"])
+    optimizer = tt.optim.AdamW(model.parameters(), lr=task["lr"])
+    model.train()
+    curve = []
+    for _ in range(task["epochs"]):
+        order, total = rng.permutation(len(x)), 0.0
+        for first in range(0, len(order), task["batch"]):
+            rows = order[first : first + task["batch"]]
+            optimizer.zero_grad()
+            loss = tt.cross_entropy(model(tt.tensor(x[rows])), tt.tensor(y[rows]))
+            loss.backward()
+            optimizer.step()
+            after()
+            total += loss.item() * len(rows)
+        curve.append(total / len(x))
+    model.eval()
+    return curve
+
+
+def _student(
+    teacher: Any, criterion: Any, of: Mapping[str, Any], seed: int, arrays: dict[str, np.ndarray]
+) -> Any:
+    """A small network that learns from few images, by their labels or by what the teacher says, too."""
+    import tinytorch as tt
+    from tinytorch.models import MLP
+
+    tt.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(arrays["train_x"]))[: of["images"]]
+    x, y = arrays["train_x"][chosen], arrays["train_y"][chosen]
+    with tt.no_grad():
+        said = numbers(teacher(tt.tensor(x)))
+    student = MLP(64, (of["hidden"],), 10)
+    parts = -(-len(x) // of["batch"])
+    optimizer = tt.optim.AdamW(student.parameters(), lr=of["lr"], weight_decay=1e-2)
+    schedule = tt.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=of["lr"], total_steps=of["epochs"] * parts)
+    for _ in range(of["epochs"]):
+        for rows in np.array_split(rng.permutation(len(x)), parts):
+            optimizer.zero_grad()
+            output, labels = student(tt.tensor(x[rows])), tt.tensor(y[rows])
+            if criterion is None:
+                loss = tt.cross_entropy(output, labels)
+            else:
+                loss = criterion(output, tt.tensor(said[rows]), labels)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return student.eval()
