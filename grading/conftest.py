@@ -21,6 +21,11 @@ SEED = 0
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--implementation",
+        metavar="PATH_OR_PACKAGE",
+        help="grade this submission, a file or a package, instead of this library: a test for each gate",
+    )
+    parser.addoption(
         "--left",
         type=Path,
         metavar="FOLDER",
@@ -32,6 +37,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_Table(), "tinytorch-grades")
     if sys.platform == "win32":  # pytest-memray, which brings this marker, is not to be had there
         config.addinivalue_line("markers", "limit_memory(limit): not enforced on Windows")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --implementation only the submission's gates are tested; without it, all but these."""
+    here = Path(__file__).parent
+    if collection_path.is_dir() or here not in collection_path.parents:
+        return None
+    if collection_path.parent != here:  # no tests are in there, and mutants are not to be imported
+        return True
+    is_submission = collection_path.name == "test_submission.py"
+    return True if is_submission == (config.getoption("--implementation") is None) else None
 
 
 class _Table:

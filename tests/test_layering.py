@@ -22,7 +22,7 @@ PACKAGE = ROOT / "tinytorch"
 TENSOR = ("tensor", "tensor_methods", "autograd", "creation", "random_creation")
 # From the ground up. A module may import from the rows below its own, and from its own part of the row.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("kernels", "dtypes", "cuda"),
+    ("kernels", "dtypes", "cuda", "protocols"),
     ("autograd.modes", "autograd.anomaly"),
     ("autograd.registry",),  # where an op is registered
     ("random",),

@@ -1,4 +1,4 @@
-"""Submissions with one thing wrong, each in a file of its own below `sources`, and the whole one beside them."""
+"""Submissions with one thing wrong, a file for each below `sources`, and the whole one beside them."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ from grading.submissions.profiles import TRIALS
 OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "mutants.md"
 HEAD = """# Gates that bite
 
-What `python -m grading.mutants` printed. Each mutant is a submission in a file of its own in `grading/mutants/sources`, with one
-thing wrong; it is graded like any other, and `✗` is a gate that stops it. Beneath each table: the whole one over {seeds} seeds, with
-the worst value of each gate beside its threshold.
+What `python -m grading.mutants` printed. Each mutant is a submission in a file of its own in
+`grading/mutants/sources`, with one thing wrong; it is graded like any other, and `✗` is a gate that stops it.
+Beneath each table: the whole one over {seeds} seeds, with the worst value of each gate beside its threshold.
 """
 
 
@@ -72,7 +72,7 @@ def main() -> int:
         lines += [f"## {trial.number}. {trial.title}", "", *killed_table(pairs), "", *margins_table(runs), ""]
         print(f"{trial.name}: {len(pairs)} mutants, {len(runs)} seeds", flush=True)
     lines[0] += (
-        f"\n{count} mutants, {len(survivors)} of them pass; {given.seeds} seeds each, {len(failures)} failures.\n"
+        f"\n{count} mutants, {len(survivors)} pass; {given.seeds} seeds each, {len(failures)} failures.\n"
     )
     given.output.write_text("\n".join(lines), encoding="utf-8")
     for what, names in (("mutants that pass", survivors), ("the whole one failed", failures)):

@@ -52,7 +52,8 @@ def curve(losses: Sequence[float]) -> str:
     span = (high - low) or 1.0
     left, right, top, bottom = 62, _WIDE - 8, 10, _HIGH - 26
     points = " ".join(
-        f"{left + (right - left) * i / (len(values) - 1):.1f},{bottom - (bottom - top) * (v - low) / span:.1f}"
+        f"{left + (right - left) * i / (len(values) - 1):.1f},"
+        f"{bottom - (bottom - top) * (v - low) / span:.1f}"
         for i, v in enumerate(values)
     )
     first, last = (f"{10**v if logarithmic else v:.3g}" for v in (high, low))
@@ -99,8 +100,7 @@ def image(pixels: Sequence[Sequence[Any]], label: str) -> str:
     rows = [[min(max(float(p), 0.0), 1.0) for p in row][:64] for row in pixels][:64]
     high, wide = len(rows), max(map(len, rows), default=0)
     squares = "".join(
-        f'<rect x="{j}" y="{i}" width="1.02" height="1.02" fill="#{round(255 * (1 - p)):02x}{round(255 * (1 - p)):02x}'
-        f'{round(255 * (1 - p)):02x}"/>'
+        f'<rect x="{j}" y="{i}" width="1.02" height="1.02" fill="#{3 * f"{round(255 * (1 - p)):02x}"}"/>'
         for i, row in enumerate(rows)
         for j, p in enumerate(row)
         if p > 0.02

@@ -19,7 +19,7 @@ VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
 
 @dataclass
 class GateGrade:
-    """One gate: what it asked, what came, and what it is worth. value, threshold: None where there is none."""
+    """One gate: what it asked, what came, what it is worth. value, threshold: None where there is none."""
 
     name: str
     title: str

@@ -58,8 +58,8 @@ def _milestone(m: MilestoneGrade) -> str:
     parts = [
         f'<section id="{text(m.name)}"><div class="head"><h2>{m.number}. {text(m.title)}</h2>',
         f'<span class="badge {"yes" if passed else "no"}">{text(badge)}</span></div>',
-        f'<p class="soft">{measured(m.value, m.unit)} {text(m.metric)} · {m.score:.1f} of {m.max_score:g} points · '
-        f"{m.seconds:.1f} s{memory}</p>",
+        f'<p class="soft">{measured(m.value, m.unit)} {text(m.metric)} · '
+        f"{m.score:.1f} of {m.max_score:g} points · {m.seconds:.1f} s{memory}</p>",
     ]
     if m.message:
         parts.append(f"<p>{text(m.message)}</p>")

@@ -76,8 +76,9 @@ class Points:
         if found.status == "failed" and floor is not None and value is not None:
             score = points * min(max((value - floor) / (trial.marks["pass"] - floor), 0.0), 1.0)
         return GateGrade(
-            found.name, found.title, found.status, score, points, of["visibility"], found.threshold, found.value,
-            found.unit, found.message, of.get("hint", found.hint) if found.status != "passed" else "",
+            found.name, found.title, found.status, score, points, of["visibility"], found.threshold,
+            found.value, found.unit,
+            found.message, of.get("hint", found.hint) if found.status != "passed" else "",
         )  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def _next(broken: Sequence[GateGrade], trial: Trial, mark: str | None) -> str:
     if broken:
         first = broken[0]
         return f"{first.title}: {first.hint or first.message}"
-    above = [name for name in GRADES[GRADES.index(mark) + 1 :]] if mark else []
+    above = list(GRADES[GRADES.index(mark) + 1 :]) if mark else []
     return (
         f"Met. The next mark, {above[0]}, is at {trial.marks[above[0]]:g}."
         if above

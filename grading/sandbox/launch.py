@@ -1,4 +1,4 @@
-"""The first program inside the namespaces: hides folders, sets limits, gives up all rights, and becomes another.
+"""The first program in the namespaces: hides folders, sets limits, gives up all rights, and becomes another.
 
     python -I -B launch.py SETTINGS.json COMMAND...
 
@@ -69,4 +69,5 @@ def main():
     os.execve(sys.argv[2], sys.argv[2:], settings["environment"])
 
 
-main()
+if __name__ == "__main__":
+    main()

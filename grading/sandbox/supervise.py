@@ -134,14 +134,8 @@ def run(
                 time.sleep(POLL)
     finally:
         _end(process, before)
-    return Outcome(
-        None if stopped else process.returncode,
-        stopped,
-        time.monotonic() - began,
-        peak,
-        printed.tail(),
-        isolation,
-    )
+    seconds, said = time.monotonic() - began, printed.close()
+    return Outcome(None if stopped else process.returncode, stopped, seconds, peak, said, isolation)
 
 
 def _settings(box: Box, limits: Limits, namespaces: bool) -> dict[str, Any]:
@@ -219,8 +213,10 @@ class _Printed:
     def flooded(self) -> bool:
         return self._total > 16 * self._most
 
-    def tail(self) -> str:
-        self._thread.join(1.0)
+    def close(self) -> str:
+        """The end of what came. Nobody holds the other end of the pipe any more."""
+        self._thread.join(5.0)
+        self._stream.close()
         return bytes(self._kept).decode("utf-8", "replace")
 
 
@@ -281,4 +277,3 @@ def _end(process: subprocess.Popen, before: set[int]) -> None:
             break
         time.sleep(0.005)
     process.wait()
-    assert process.stdout is not None

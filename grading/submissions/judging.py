@@ -20,6 +20,9 @@ TABLE: dict[str, Any] = tomllib.loads(Path(__file__).with_name("profiles.toml").
 GATES: dict[str, Any] = TABLE.pop("gates")
 
 
+COMMON = ("ran", "forward", "loss", "gradients", "optimizer", "loss_falls", "every_layer", "answers")
+
+
 class Judge:
     """What a submission left, beside what the grader works out.
 
@@ -117,8 +120,8 @@ class Judge:
         off = apart(found, right)
         require(
             off <= GATES["same"],
-            f"with the same weights, {what} differs by {off:.2g} from the one worked out by hand; expected at "
-            f"most {GATES['same']:g}.{hint}",
+            f"with the same weights, {what} differs by {off:.2g} from the one worked out by hand; expected "
+            f"at most {GATES['same']:g}.{hint}",
         )
         return off
 
@@ -160,8 +163,8 @@ class Judge:
         share = curve[-1] / curve[0] if curve[0] > 0 else float("inf")
         require(
             share <= GATES["loss_left"],
-            f"the loss went from {curve[0]:.4g} to {curve[-1]:.4g}; expected at most {GATES['loss_left']:.0%} of "
-            "it to be left",
+            f"the loss went from {curve[0]:.4g} to {curve[-1]:.4g}; expected at most "
+            f"{GATES['loss_left']:.0%} of it to be left",
         )
         return share
 
@@ -196,11 +199,11 @@ class Judge:
         rows: list[tuple[str, str, Callable[[], float | None], float | None, str, str]] = [
             ("ran", "Runs to its end", self.ran, None, "", "Start with the last line of its output."),
             ("forward", "Forward pass", self.forward, GATES["same"], "", hint_forward),
-            ("loss", "Loss", self.loss, GATES["same"], "", "Compare it with -log(p of the right answer), by hand."),
+            ("loss", "Loss", self.loss, GATES["same"], "", "Compare it with -log(p of the right class)."),
             ("gradients", "Gradients", self.gradients, GATES["gradient_off"], "",
              "Check each layer's backward by finite differences, the last one first."),
             ("optimizer", f"Two steps of {optimizer}", self.optimizer, GATES["stepped"], "", hint_optimizer),
-            ("loss_falls", "Loss falls", self.loss_falls, GATES["loss_left"], "", "Does each step go downhill?"),
+            ("loss_falls", "Loss falls", self.loss_falls, GATES["loss_left"], "", "Does a step go downhill?"),
             ("every_layer", "Every layer is trained", self.every_layer, GATES["moved"], "",
              "Does parameters() give weight and bias, and does the gradient reach them?"),
             ("answers", "Answers are those of its weights", self.answers, GATES["agree"], "share", ""),

@@ -1,4 +1,4 @@
-"""Milestone 5 for submissions: a small GPT that reads sentences in an alphabet that nobody knows beforehand."""
+"""Milestone 5 for submissions: a small GPT that reads sentences in an alphabet nobody knows beforehand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from grading import texts
 from grading.gates import require
 from grading.networks import Weights
-from grading.submissions.judging import GATES, Judge, finding
+from grading.submissions.judging import COMMON, GATES, Judge, finding
 from grading.submissions.trial import Left, Paper, Trial, Verdict
 from grading.transformer import Transformer
 from tinytorch import datasets
@@ -17,7 +17,8 @@ from tinytorch import datasets
 _PARTS = {
     "wte": "the table of tokens", "wpe": "the table of places", "ln_1": "the norm before attention",
     "attn.c_attn": "the projection into attention", "attn.c_proj": "the projection out of attention",
-    "ln_2": "the norm before the MLP", "mlp.c_fc": "the MLP's first layer", "mlp.c_proj": "the MLP's second layer",
+    "ln_2": "the norm before the MLP", "mlp.c_fc": "the MLP's first layer",
+    "mlp.c_proj": "the MLP's second layer",
     "ln_f": "the last norm", "head": "the output layer",
 }  # fmt: skip
 
@@ -80,7 +81,8 @@ class Language:
             ("future", "The future is hidden", judge.future, GATES["same"], "", "Look at the causal mask."),
             ("validation_loss", "Loss on unseen sentences", judge.value, self.of["marks"]["pass"], "nats",
              "If all gates above are met, look at initialisation."),
-            ("used", "Attention does the work", judge.used, self.of["without"], "nats", "Do queries and keys learn?"),
+            ("used", "Attention does the work", judge.used, self.of["without"], "nats",
+             "Do queries and keys learn?"),
         ]  # fmt: skip
         findings += [finding(*row) for row in rows]
         return Verdict(findings, judge.reached, {"loss": left.losses()}, text=judge.writes(alphabet))
@@ -171,5 +173,5 @@ def trial(name: str, of: dict[str, Any]) -> Trial:
     found = Language(of)
     return Trial(
         name, of["number"], of["title"], "language", "validation_loss", "nats", True, of["marks"],
-        found.paper, found.judge, of["seconds"],
+        found.paper, found.judge, (*COMMON, "future", "validation_loss", "used"), of["seconds"],
     )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 
 from grading.gates import require
 from grading.networks import Network, Weights
-from grading.submissions.judging import GATES, Judge, finding
+from grading.submissions.judging import COMMON, GATES, Judge, finding
 from grading.submissions.trial import Left, Paper, Trial, Verdict
 from grading.submissions.unseen import Data, digits, points
 
@@ -176,5 +176,6 @@ def trial(name: str, of: dict[str, Any]) -> Trial:
     layered = Layered(name, of)
     return Trial(
         name, of["number"], of["title"], "networks", "accuracy", "share", False, of["marks"],
-        layered.paper, layered.judge, of["seconds"],
+        layered.paper, layered.judge, (*COMMON, "accuracy", *(["used"] if name in _USED else [])),
+        of["seconds"],
     )  # fmt: skip

@@ -21,6 +21,10 @@ from grading.thresholds import MILESTONES, ROOT, SYSTEMS
 from tinytorch.serialization import load
 
 FILES = ("float32", "int8", "80 % zeros", "half the channels")
+GATES = (
+    "ran", "codes", "times_smaller", "int8_quality", "int8_answers", "zeros", "zeros_quality", "half_smaller",
+    "half_quality", "half_faster", "distilled",
+)  # fmt: skip
 _MOST_BYTES = 8 << 20
 
 
@@ -99,8 +103,8 @@ class Optimising:
             least = SYSTEMS["distilled"]["better"]
             require(
                 gain >= least,
-                f"with a teacher the student is {100 * gain:+.2f} points better than alone; expected at least "
-                f"{100 * least:g}, on the mean of {len(right['alone'])} seeds",
+                f"with a teacher the student is {100 * gain:+.2f} points better than alone; expected at "
+                f"least {100 * least:g}, on the mean of {len(right['alone'])} seeds",
             )
             return gain
 
@@ -115,17 +119,19 @@ class Optimising:
             ("int8_answers", "int8 answers what its codes stand for", agrees, self.of["agree"], "share", ""),
             ("zeros", "80 % of the weights are zero", lambda: optimised.mostly_zeros(found, exam),
              SYSTEMS["sparsity"], "share", "Smallest magnitudes first."),
-            ("zeros_quality", "Zeros lose little", lambda: optimised.loses_little("80 % zeros", "zeros")(found, exam),
+            ("zeros_quality", "Zeros lose little",
+             lambda: optimised.loses_little("80 % zeros", "zeros")(found, exam),
              lost["zeros"]["classifier"], "", "Is the mask applied after each step of the fine-tuning?"),
-            ("half_smaller", "Half the channels, half the file", lambda: optimised.half_is_smaller(found, exam),
+            ("half_smaller", "Half the channels, half the file",
+             lambda: optimised.half_is_smaller(found, exam),
              structured["smaller"], "×", "Arrays have to shrink; zeros take the same room."),
             ("half_quality", "Half the channels lose little",
              lambda: optimised.loses_little("half the channels", "structured")(found, exam),
              lost["structured"]["classifier"], "", "Which channels matter least?"),
             ("half_faster", "Half the channels are faster", faster,
              structured["faster"], "×", ""),
-            ("distilled", "A student learns from a teacher", distilled, SYSTEMS["distilled"]["better"], "share",
-             "Hinton et al. (2015): softened answers of both, times the temperature squared."),
+            ("distilled", "A student learns from a teacher", distilled, SYSTEMS["distilled"]["better"],
+             "share", "Hinton et al. (2015): softened answers of both, times the temperature squared."),
         ]  # fmt: skip
         findings = [finding(name, title, _readable(gate), *rest) for name, title, gate, *rest in gates]
         return Verdict(findings, reached[0] if reached else None, {"loss": left.losses()})
@@ -171,5 +177,5 @@ def trial(name: str, of: dict[str, Any]) -> Trial:
     found = Optimising(of)
     return Trial(
         name, of["number"], of["title"], "optimising", "times_smaller", "×", False, of["marks"],
-        found.paper, found.judge, of["seconds"],
+        found.paper, found.judge, GATES, of["seconds"],
     )  # fmt: skip

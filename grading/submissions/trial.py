@@ -109,7 +109,7 @@ class Trial:
     name: as `pytest -k` has it. child: the module of grading/submissions that the sandbox runs for it, which
     has `run(names, task, arrays, out)`: names is a mapping from a name to the submission's object or ours,
     out the folder for `<array>.npy` and `facts.json`. metric, unit, falls, marks: as in grade.json.
-    seconds, memory_mib: limits of its process.
+    gates: names of all findings, in order. seconds, memory_mib: limits of its process.
     """
 
     name: str
@@ -122,5 +122,6 @@ class Trial:
     marks: dict[str, float]
     paper: Callable[[int], Paper]
     judge: Callable[[Left, Paper], Verdict]
+    gates: tuple[str, ...] = ()
     seconds: float = 60.0
     memory_mib: float = 2048.0

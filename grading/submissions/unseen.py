@@ -1,4 +1,4 @@
-"""Data that no submission has seen: fresh points, and digits whose labels, orientation and pixels were changed."""
+"""Data that no submission has seen: fresh points, and digits turned, mirrored, and with other labels."""
 
 from __future__ import annotations
 

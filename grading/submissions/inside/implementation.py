@@ -38,8 +38,8 @@ class Implementation:
                 names[name] = getattr(self.module, name)
             elif "Tensor" in self.theirs and name in TENSORS:
                 raise Misfit(
-                    f"milestone {milestone} needs `{name}`: you brought your own Tensor, and ours cannot work "
-                    f"with it. Write a `{name}` for yours."
+                    f"milestone {milestone} needs `{name}`: you brought your own Tensor, and ours cannot "
+                    f"work with it. Write a `{name}` for yours."
                 )
             else:
                 names[name] = library(name)
@@ -62,7 +62,7 @@ def load(folder: Path) -> Implementation:
         files = sorted(found.glob("*.py"))
         if len(files) != 1:
             raise Misfit(
-                f"expected a package with an __init__.py, or a folder with one .py file, got {len(files)} files"
+                f"expected a package with an __init__.py, or a folder with one .py file, got {len(files)}"
             )
         path, found = files[0], files[0]
     name = "submission" if found.is_file() else found.name
@@ -70,7 +70,8 @@ def load(folder: Path) -> Implementation:
         name = "submission"
     where = None if found.is_file() else [str(found)]
     spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=where)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -104,7 +105,8 @@ def fits(milestone: int, name: str, probe: Callable[[dict[str, Any]], None], nam
         ) from None
     except Exception as error:
         raise Misfit(
-            f"milestone {milestone} needs {_wanted(probe)}; yours raised {type(error).__name__}: {error!s:.200}"
+            f"milestone {milestone} needs {_wanted(probe)}; yours raised {type(error).__name__}: "
+            f"{error!s:.200}"
         ) from None
 
 

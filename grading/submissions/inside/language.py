@@ -37,8 +37,8 @@ class GPT:
 
     def layers(self) -> list[Any]:
         return [
-            self.tokens, self.places, self.norm_1, self.attention, self.norm_2, self.up, self.down, self.norm_3,
-            self.head,
+            self.tokens, self.places, self.norm_1, self.attention, self.norm_2, self.up, self.down,
+            self.norm_3, self.head,
         ]  # fmt: skip
 
     def parameters(self) -> list[Any]:
