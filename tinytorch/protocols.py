@@ -1,8 +1,8 @@
 """What a submission must offer, milestone by milestone: the names, how each is called, and what comes back.
 
-A submission is a module, and `Perceptron` to `Systems` are the types of such modules: each property is a name
-that the module defines. Names and arguments are PyTorch's, cut down to what a student can build in an evening.
-What a module leaves out comes from this library, unless its Tensor is its own: ours work with ours only.
+A submission is a module, and `Perceptron` to `Systems` are the types of such modules: each property is a
+name that the module defines. Names and arguments are PyTorch's, cut down to what a student can build in an
+evening. What a module leaves out comes from this library, unless its Tensor is its own: ours work with ours.
 
 A type checker tells whether a module is complete before anything is graded:
 
@@ -19,8 +19,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
-
-import numpy as np
 
 # --- what the names make ------------------------------------------------------------------------------------
 
@@ -173,7 +171,7 @@ class MLP(Protocol):
 
     @property
     def CrossEntropyLoss(self) -> Callable[[], Loss]:
-        """`CrossEntropyLoss()(input, target)`: mean of -log softmax; input (n, classes), target (n,) int64."""
+        """`CrossEntropyLoss()(input, target)`: mean of -log softmax; (n, classes) and (n,) whole numbers."""
         ...
 
     @property
@@ -268,7 +266,7 @@ class Systems(Protocol):
 
     @property
     def prune_channels(self) -> Callable[..., Any]:
-        """`prune_channels(model, fraction, example_input=x)`: a model without the channels that matter least."""
+        """`prune_channels(model, fraction, example_input=x)`: a model without the least of its channels."""
         ...
 
     @property
@@ -291,13 +289,13 @@ def needed(milestone: int) -> dict[str, str]:
     Raises ValueError for a milestone that there is not.
 
     >>> list(needed(1))
-    ['BCELoss', 'Linear', 'SGD', 'Sigmoid', 'Tensor']
+    ['Tensor', 'Linear', 'Sigmoid', 'BCELoss', 'SGD']
     """
     if milestone not in MILESTONES:
         raise ValueError(f"expected a milestone from 1 to {max(MILESTONES)}, got {milestone}")
-    kind = MILESTONES[milestone]
     return {
         name: (member.__doc__ or "").strip()
-        for name in dir(kind)
-        if isinstance(member := getattr(kind, name), property)
+        for kind in reversed(MILESTONES[milestone].__mro__)
+        for name, member in vars(kind).items()
+        if isinstance(member, property)
     }
