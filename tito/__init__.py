@@ -1,7 +1,7 @@
 """`tito`, the command line around TinyTorch: what is installed, what is met, what to do next.
 
-A package beside the library and not in it, so that `tito --help` need not wait for Numba. What it runs (milestones,
-the grader, benchmarks) are programs of the checkout, started as such.
+A package beside the library and not in it, so that `tito --help` need not wait for Numba. What it runs
+(milestones, the grader, benchmarks) are programs of the checkout, started as such.
 """
 
 from __future__ import annotations

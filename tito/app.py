@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tito.checkout import USAGE, fail, program, root
+from tito.checkout import fail, program, root
 from tito.groups import checkpoint, data, milestone, system
 
 app = typer.Typer(
@@ -19,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="The tool around TinyTorch: what is installed, what is met, what to do next.",
-    epilog="Examples:  tito system doctor  ·  tito milestone run 3  ·  tito grade examples/micro.py --milestones 1,2",
+    epilog="Examples:  tito system doctor  ·  tito milestone run 3  ·  tito grade examples/micro.py",
 )
 app.add_typer(system.app, name="system", help="This machine: what is installed, and how fast it is.")
 app.add_typer(checkpoint.app, name="checkpoint", help="What you build, module by module.")
@@ -97,6 +96,3 @@ def version(as_json: Json = False) -> None:
 def where() -> None:
     """The checkout that tito works in."""
     print(root())
-
-
-__all__ = ["USAGE", "app", "shutil"]

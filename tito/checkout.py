@@ -27,9 +27,7 @@ def root() -> Path:
     for folder in (here.parent, Path.cwd(), *Path.cwd().parents):
         if (folder / "milestones").is_dir() and (folder / "grading" / "thresholds.toml").is_file():
             return folder
-    fail(
-        "expected a checkout of TinyTorch (a folder with milestones and grading) here or above; run tito inside one"
-    )
+    fail("expected a checkout of TinyTorch, a folder with milestones and grading, here or above: go there")
 
 
 def program(*arguments: str) -> int:
@@ -63,7 +61,8 @@ def milestones() -> dict[int, list[dict[str, Any]]]:
     found[6] = [
         {
             "name": "systems", "title": "Systems age, 2024", "script": systems["script"],
-            "dataset": "those of milestones 3 to 5", "metric": "times_smaller", "pass": systems["times_smaller"],
+            "dataset": "those of milestones 3 to 5", "metric": "times_smaller",
+            "pass": systems["times_smaller"],
         }
     ]  # fmt: skip
     return dict(sorted(found.items()))

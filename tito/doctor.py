@@ -77,10 +77,9 @@ def _threads() -> Finding:
 def _layer() -> Finding:
     import numba
 
-    gemm(*(np.ones((64, 64), np.float32),) * 2)
     tt.relu(tt.ones(1 << 20))  # a parallel kernel, which chooses the layer
     try:
-        layer = numba.threading_layer()
+        layer = numba.threading_layer()  # pyright: ignore[reportPrivateImportUsage]
     except ValueError:
         layer = "none yet"
     if layer == "workqueue":
@@ -100,7 +99,7 @@ def _simd() -> Finding:
     ]
     wide = VECTOR_BYTES >= 32
     return Finding(
-        "vectors", "ok" if wide else "warn", f"{8 * VECTOR_BYTES} bits ({', '.join(names) or 'no extensions'})",
+        "vectors", "ok" if wide else "warn", f"{8 * VECTOR_BYTES} bits ({', '.join(names) or 'none'})",
         "" if wide else "kernels run on any processor, and are quick from AVX2 on",
     )  # fmt: skip
 
