@@ -6,13 +6,14 @@ A package beside the library and not in it, so that `tito --help` need not wait 
 
 from __future__ import annotations
 
+import io
 import sys
 
 
 def main() -> None:
     """The entry point."""
     for stream in (sys.stdout, sys.stderr):  # a terminal that says ASCII still gets something
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     from tito.app import app
 

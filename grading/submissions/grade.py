@@ -32,6 +32,8 @@ from tinytorch.milestone.result import versions
 
 _MOST_FILES, _MOST_BYTES = 1000, 128 << 20  # of what is left of one milestone
 
+LOADING = 30.0  # seconds that importing a submission may take
+
 
 def grade(
     path: Path | str,
@@ -71,7 +73,9 @@ def grade(
             outcome, seconds = _attempt(box, waiting, isolated, namespaces)
             isolation = outcome.isolation or isolation
             ended = [i for i, trial in enumerate(waiting) if not _done(box, trial)]
-            done = waiting[: ended[0] + 1] if ended else waiting  # with the one that it ended in
+            # With the one that it ended in; all, where its import did not end, and would not another time.
+            loaded = (box.out / "loaded").exists()
+            done = waiting[: ended[0] + 1] if ended and loaded else waiting
             for trial in done:
                 left = _collect(box, trial, outcome)
                 for who, whose in names.items():
@@ -137,6 +141,7 @@ def _attempt(
     if not box.out.is_symlink():  # what a process before this one put there instead is not followed
         for trial in waiting:
             shutil.rmtree(box.out / trial.name, ignore_errors=True)
+        (box.out / "loaded").unlink(missing_ok=True)
     (box.into / "tasks.json").write_text(json.dumps(papers), encoding="utf-8")
     watch = _Watch(box, waiting)
     if isolated:
@@ -176,6 +181,8 @@ class _Watch:
         while self.at < len(self.trials) and _done(self.box, self.trials[self.at]):
             self.seconds[self.trials[self.at].name] = seconds - self.since
             self.at, self.since = self.at + 1, seconds
+        if not (self.box.out / "loaded").exists():
+            return seconds > LOADING
         if self.at == len(self.trials):
             return seconds - self.since > 5.0  # nothing is left to do: whoever stays has no reason to
         self.seconds[self.trials[self.at].name] = seconds - self.since

@@ -120,7 +120,7 @@ class LayeredJudge(Judge):
 
     def cross_entropy(self, z: np.ndarray, y: np.ndarray) -> float:
         if z.shape[1] == 1:
-            return float(np.mean(np.logaddexp(0, z[:, 0]) - y * z[:, 0]))
+            return float(np.mean(np.logaddexp(0, z[:, 0]) - y.reshape(-1) * z[:, 0]))
         return super().cross_entropy(z, y)
 
     def accuracy(self) -> float:

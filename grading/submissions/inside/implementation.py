@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import sys
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -39,14 +37,25 @@ class Implementation:
             elif "Tensor" in self.theirs and name in TENSORS:
                 raise Misfit(
                     f"milestone {milestone} needs `{name}`: you brought your own Tensor, and ours cannot "
-                    f"work with it. Write a `{name}` for yours."
+                    f"work with it. Write `{name}` for yours."
                 )
             else:
                 names[name] = library(name)
         for name in NEEDED[milestone]:
-            if name in PROBES and (name in self.theirs or "Tensor" in self.theirs):
-                fits(milestone, name, PROBES[name], names)
+            if name in self.theirs:
+                self._fits(milestone, name, names)
         return names
+
+    def _fits(self, milestone: int, name: str, names: dict[str, Any]) -> None:
+        """Try an object as the milestone will use it; Misfit says what is needed and what came."""
+        probe = PROBES[name]
+        try:
+            probe(names)
+        except Misfit as error:
+            raise Misfit(f"milestone {milestone} needs {error}") from None
+        except Exception as error:
+            raised = what_went_wrong(error, Path(str(self.module.__file__)).parent)
+            raise Misfit(f"milestone {milestone} needs {probe.__doc__}; yours raised {raised}") from None
 
 
 def library(name: str) -> Any:
@@ -90,35 +99,6 @@ def _is_theirs(module: ModuleType, name: str) -> bool:
         return False
     where = getattr(getattr(module, name), "__module__", "") or ""
     return where != "tinytorch" and not where.startswith("tinytorch.")
-
-
-def fits(milestone: int, name: str, probe: Callable[[dict[str, Any]], None], names: dict[str, Any]) -> None:
-    """Try an object as the milestone will use it; Misfit says what is needed and what came."""
-    try:
-        probe(names)
-    except Misfit as error:
-        raise Misfit(f"milestone {milestone} needs {error}") from None
-    except TypeError as error:
-        takes = _signature(names[name])
-        raise Misfit(
-            f"milestone {milestone} needs {_wanted(probe)}; yours is `{name}{takes}`: {error}"
-        ) from None
-    except Exception as error:
-        raise Misfit(
-            f"milestone {milestone} needs {_wanted(probe)}; yours raised {type(error).__name__}: "
-            f"{error!s:.200}"
-        ) from None
-
-
-def _wanted(probe: Callable[..., Any]) -> str:
-    return (probe.__doc__ or "").strip()
-
-
-def _signature(found: Any) -> str:
-    try:
-        return str(inspect.signature(found))
-    except (TypeError, ValueError):
-        return "(...)"
 
 
 def what_went_wrong(error: BaseException, submission: Path) -> str:

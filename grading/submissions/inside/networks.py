@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,7 @@ MOST_BYTES = 32 << 20  # of an array that is left
 
 def run(names: Mapping[str, Any], task: Mapping[str, Any], arrays: dict[str, np.ndarray], out: Path) -> dict:
     """Build `task["layers"]`, examine and train; returns the loss of every epoch."""
-    np.random.seed(task["seed"])  # noqa: NPY002  what a student's initialisation most likely uses
-    if "tinytorch" in sys.modules:
-        sys.modules["tinytorch"].manual_seed(task["seed"])
+    seed(task["seed"])
     _examine(names, task, arrays, out)
     layers, parameters = build(names, task["layers"])
     _leave(out, "before", parameters)
@@ -26,6 +25,14 @@ def run(names: Mapping[str, Any], task: Mapping[str, Any], arrays: dict[str, np.
     _leave(out, "after", parameters)
     save(out / "answers.npy", _answers(names, layers, arrays["test_x"]))
     return {"losses": curve}
+
+
+def seed(number: int) -> None:
+    """Seed whatever a student's initialisation may draw from."""
+    random.seed(number)
+    np.random.seed(number)  # noqa: NPY002
+    if "tinytorch" in sys.modules:
+        sys.modules["tinytorch"].manual_seed(number)
 
 
 def build(names: Mapping[str, Any], description: list[list[Any]]) -> tuple[list[Any], list[Any]]:

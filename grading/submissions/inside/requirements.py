@@ -68,24 +68,42 @@ def _has(thing: Any, owner: str, *attributes: str) -> None:
             raise Misfit(f"`{owner}.{attribute}`; yours has none")
 
 
-def _call(what: str, thing: Any, *given: Any, **named: Any) -> Any:
-    """`thing(*given, **named)`; Misfit where it does not take these."""
+def _takes(what: str, thing: Any, *given: Any, **named: Any) -> None:
+    """Misfit where `thing` cannot be called with these."""
+    if not callable(thing):
+        raise Misfit(f"`{what}`; yours is {type(thing).__name__}, and cannot be called")
     try:
         signature = inspect.signature(thing)
     except (TypeError, ValueError):  # written in C
-        return thing(*given, **named)
+        return
     try:
         signature.bind(*given, **named)
     except TypeError:
         takes = f"takes {signature}" if signature.parameters else "takes no argument"
         raise Misfit(f"`{what}`; yours {takes}") from None
+
+
+def _call(what: str, thing: Any, *given: Any, **named: Any) -> Any:
+    """What it gives for these, if it takes them."""
+    _takes(what, thing, *given, **named)
     return thing(*given, **named)
+
+
+def _parameter(what: str, found: Any, wanted: tuple[int, ...], meaning: str) -> None:
+    """Misfit for what is no tensor of floats of the wanted shape."""
+    if isinstance(found, np.ndarray) or not isinstance(getattr(found, "data", None), np.ndarray):
+        raise Misfit(f"`{what}` to be a Tensor, with an array in `.data`; yours is {type(found).__name__}")
+    if found.data.dtype.kind != "f":
+        raise Misfit(f"`{what}` to hold floats; yours holds {found.data.dtype}")
+    _same_shape(what, found, wanted, meaning)
 
 
 def _tensor(names: dict[str, Any]) -> None:
     """`Tensor(data)` of a NumPy array, with `.data`, `.grad` and `.backward()`"""
     x = _call("Tensor(data)", names["Tensor"], np.ones((3, 2), np.float32))
     _has(x, "Tensor", "data", "grad", "backward")
+    if not isinstance(x.data, np.ndarray):
+        raise Misfit(f"`Tensor.data` to be a NumPy array; yours is {type(x.data).__name__}")
     _same_shape("Tensor(data).data", x.data, (3, 2), "of what it was given")
 
 
@@ -93,8 +111,8 @@ def _linear(names: dict[str, Any]) -> None:
     """`Linear(in_features, out_features)(x)`"""
     layer = _call("Linear(in_features, out_features)", names["Linear"], 2, 4)
     _has(layer, "Linear", "weight", "bias", "parameters")
-    _same_shape("Linear.weight", layer.weight, (4, 2), "(out_features, in_features)")
-    _same_shape("Linear.bias", layer.bias, (4,), "(out_features,)")
+    _parameter("Linear.weight", layer.weight, (4, 2), "(out_features, in_features)")
+    _parameter("Linear.bias", layer.bias, (4,), "(out_features,)")
     x = names["Tensor"](np.ones((3, 2), np.float32))
     y = _call("Linear.__call__(x)", layer, x)
     _same_shape("Linear.__call__(x)", y, (3, 4), "(n, out_features)")
@@ -123,13 +141,16 @@ def _loss(name: str, target: np.ndarray, needs: str) -> Any:
     return probe
 
 
-def _sgd(names: dict[str, Any]) -> None:
-    """`SGD(params, lr=0.1)` with `.step()` and `.zero_grad()`"""
-    parameters = list(names["Linear"](2, 1).parameters())
-    optimizer = _call("SGD(params, lr=0.1)", names["SGD"], parameters, lr=0.1)
-    _has(optimizer, "SGD", "step", "zero_grad")
-    for method in ("zero_grad", "step"):
-        _call(f"SGD.{method}()", getattr(optimizer, method))
+def _optimizer(name: str) -> Any:
+    def probe(names: dict[str, Any]) -> None:
+        parameters = list(names["Linear"](2, 1).parameters())
+        optimizer = _call(f"{name}(params, lr=0.1)", names[name], parameters, lr=0.1)
+        _has(optimizer, name, "step", "zero_grad")
+        for method in ("step", "zero_grad"):
+            _takes(f"{name}.{method}()", getattr(optimizer, method))
+
+    probe.__doc__ = f"`{name}(params, lr=0.1)` with `.step()` and `.zero_grad()`"
+    return probe
 
 
 def _conv(names: dict[str, Any]) -> None:
@@ -137,7 +158,8 @@ def _conv(names: dict[str, Any]) -> None:
     what = "Conv2d(in_channels, out_channels, kernel_size, padding=1)"
     layer = _call(what, names["Conv2d"], 2, 3, 3, padding=1)
     _has(layer, "Conv2d", "weight", "bias", "parameters")
-    _same_shape("Conv2d.weight", layer.weight, (3, 2, 3, 3), "(out_channels, in_channels, 3, 3)")
+    _parameter("Conv2d.weight", layer.weight, (3, 2, 3, 3), "(out_channels, in_channels, 3, 3)")
+    _parameter("Conv2d.bias", layer.bias, (3,), "(out_channels,)")
     x = names["Tensor"](np.ones((2, 2, 4, 4), np.float32))
     y = _call("Conv2d.__call__(x)", layer, x)
     _same_shape("Conv2d.__call__(x)", y, (2, 3, 4, 4), "(n, out_channels, h, w)")
@@ -157,6 +179,60 @@ def _flatten(names: dict[str, Any]) -> None:
     _same_shape("Flatten.__call__(x)", y, (2, 48), "(n, c h w)")
 
 
+def _embedding(names: dict[str, Any]) -> None:
+    """`Embedding(num_embeddings, embedding_dim)(tokens)`"""
+    layer = _call("Embedding(num_embeddings, embedding_dim)", names["Embedding"], 5, 4)
+    _has(layer, "Embedding", "weight", "parameters")
+    _parameter("Embedding.weight", layer.weight, (5, 4), "(num_embeddings, embedding_dim)")
+    y = _call("Embedding.__call__(tokens)", layer, names["Tensor"](np.array([[0, 1, 4]])))
+    _same_shape("Embedding.__call__(tokens)", y, (1, 3, 4), "(n, t, embedding_dim)")
+
+
+def _norm(names: dict[str, Any]) -> None:
+    """`LayerNorm(width)(x)`"""
+    layer = _call("LayerNorm(width)", names["LayerNorm"], 4)
+    _has(layer, "LayerNorm", "weight", "bias", "parameters")
+    _parameter("LayerNorm.weight", layer.weight, (4,), "(width,)")
+    _parameter("LayerNorm.bias", layer.bias, (4,), "(width,)")
+    x = names["Tensor"](np.ones((2, 3, 4), np.float32))
+    _same_shape("LayerNorm.__call__(x)", _call("LayerNorm.__call__(x)", layer, x), (2, 3, 4), "of x")
+
+
+def _gelu(names: dict[str, Any]) -> None:
+    """`GELU(approximate="tanh")(x)`"""
+    x = names["Tensor"](np.ones((2, 3, 4), np.float32))
+    layer = _call('GELU(approximate="tanh")', names["GELU"], approximate="tanh")
+    _same_shape("GELU.__call__(x)", _call("GELU.__call__(x)", layer, x), (2, 3, 4), "of x")
+
+
+def _attention(names: dict[str, Any]) -> None:
+    """`MultiheadAttention(embed_dim, num_heads, batch_first=True)`, called with `is_causal=True`"""
+    what = "MultiheadAttention(embed_dim, num_heads, batch_first=True)"
+    layer = _call(what, names["MultiheadAttention"], 4, 2, batch_first=True)
+    _has(layer, "MultiheadAttention", "in_proj_weight", "in_proj_bias", "out_proj", "parameters")
+    _parameter("MultiheadAttention.in_proj_weight", layer.in_proj_weight, (12, 4), "(3 embed_dim, embed_dim)")
+    _parameter("MultiheadAttention.in_proj_bias", layer.in_proj_bias, (12,), "(3 embed_dim,)")
+    _parameter("MultiheadAttention.out_proj.weight", layer.out_proj.weight, (4, 4), "(embed_dim, embed_dim)")
+    _parameter("MultiheadAttention.out_proj.bias", layer.out_proj.bias, (4,), "(embed_dim,)")
+    x = names["Tensor"](np.ones((2, 3, 4), np.float32))
+    what = "MultiheadAttention.__call__(q, k, v, need_weights=False, is_causal=True)"
+    y = _call(what, layer, x, x, x, need_weights=False, is_causal=True)
+    if not isinstance(y, tuple):
+        raise Misfit(f"`{what}` to give (output, None); yours gives {type(y).__name__}")
+    _same_shape(f"{what}[0]", y[0], (2, 3, 4), "(n, t, embed_dim)")
+
+
+def _function(name: str, *arguments: str, **named: Any) -> Any:
+    """A probe of what it takes alone: what it does is seen with a trained model."""
+    shown = ", ".join([*arguments, *named])
+
+    def probe(names: dict[str, Any]) -> None:
+        _takes(f"{name}({shown})", names[name], *arguments, **named)
+
+    probe.__doc__ = f"`{name}({shown})`"
+    return probe
+
+
 PROBES: dict[str, Any] = {
     "Tensor": _tensor,
     "Linear": _linear,
@@ -164,8 +240,18 @@ PROBES: dict[str, Any] = {
     "ReLU": _elementwise("ReLU"),
     "BCELoss": _loss("BCELoss", np.ones((3, 1), np.float32), "input, target"),
     "CrossEntropyLoss": _loss("CrossEntropyLoss", np.array([0, 1, 2]), "input, target"),
-    "SGD": _sgd,
+    "SGD": _optimizer("SGD"),
     "Conv2d": _conv,
     "MaxPool2d": _pool,
     "Flatten": _flatten,
+    "Embedding": _embedding,
+    "LayerNorm": _norm,
+    "GELU": _gelu,
+    "MultiheadAttention": _attention,
+    "Adam": _optimizer("Adam"),
+    "quantize_dynamic": _function("quantize_dynamic", "model"),
+    "prune_magnitude": _function("prune_magnitude", "model", "sparsity"),
+    "prune_channels": _function("prune_channels", "model", "fraction", example_input=None),
+    "DistillationLoss": _function("DistillationLoss", "temperature", "alpha"),
+    "save_model": _function("save_model", "model", "path"),
 }
