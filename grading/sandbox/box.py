@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -69,6 +70,12 @@ class Box:
     def out(self) -> Path:
         """Answers."""
         return self.root / "out"
+
+    def renew_out(self) -> None:
+        """An empty `out`; what is in its place by now, whatever it is, is moved aside until the box goes."""
+        with contextlib.suppress(FileNotFoundError):
+            self.out.rename(self.root / f"out-{len(list(self.root.iterdir()))}")
+        self.out.mkdir()
 
     def __enter__(self) -> Box:
         return self

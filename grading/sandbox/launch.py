@@ -6,6 +6,7 @@ It imports nothing but the standard library, and is copied nowhere: what it read
 """
 
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -13,6 +14,8 @@ import sys
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
+KEPT = {"nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": 8}  # flags that a mount cannot be rid of
+DEVICES = ("null", "zero", "full", "random", "urandom")
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -37,19 +40,49 @@ def cover(path, keep, holder):
     for place, inner in kept:
         os.makedirs(inner, exist_ok=True)
         mount(place, inner, "", MS_BIND | MS_REC)
-    mount("", path, "", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
+
+
+def devices(holder):
+    """Of /dev only what gives and takes bytes: a grader that is root could read the disk through the rest."""
+    names = [name for name in DEVICES if os.path.exists(f"/dev/{name}")]
+    for name in names:
+        open(f"{holder}/{name}", "wb").close()
+        mount(f"/dev/{name}", f"{holder}/{name}", "", MS_BIND)
+    mount("tmpfs", "/dev", "tmpfs", MS_NOSUID, "size=1m,mode=755")
+    for name in names:
+        open(f"/dev/{name}", "wb").close()
+        mount(f"{holder}/{name}", f"/dev/{name}", "", MS_BIND)
+    os.symlink("/proc/self/fd", "/dev/fd")
+
+
+def freeze(writable):
+    """Nothing can be written any more but in these folders. A grader that is root stays root in here, and
+    might write wherever root may, /proc/sys and the grader's own files among it."""
+    for path in writable:
+        mount(path, path, "", MS_BIND)
+    with open("/proc/self/mountinfo", encoding="utf-8") as stream:
+        mounts = [line.split()[4:6] for line in stream]
+    for path, options in mounts:
+        path = path.encode().decode("unicode_escape").encode("latin-1").decode()  # a blank is \\040
+        if path in writable or path.startswith("/dev/"):
+            continue
+        kept = sum(flag for name, flag in KEPT.items() if name in options.split(","))  # or it is refused
+        try:
+            mount("", path, "", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | kept)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOENT):  # these lie below one that covers them
+                raise
 
 
 def isolate(settings):
     mount("", "/", "", MS_REC | MS_PRIVATE)
-    mount("tmpfs", settings["holder"], "tmpfs", MS_NOSUID | MS_NODEV)
+    mount("tmpfs", settings["holder"], "tmpfs", MS_NOSUID)
     for path in settings["cover"]:
         cover(path, settings["keep"], settings["holder"])
-    for path in settings["read_only"]:
-        mount(path, path, "", MS_BIND | MS_REC)
-        mount("", path, "", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
+    devices(settings["holder"])
     if libc.umount2(settings["holder"].encode(), MNT_DETACH):
         raise OSError(ctypes.get_errno(), f"umount {settings['holder']}")
+    freeze(settings["writable"])
     for capability in range(64):
         libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)

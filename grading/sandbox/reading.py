@@ -26,13 +26,16 @@ def read_bytes(path: Path, max_bytes: int = MOST_BYTES) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise Unreadable(f"{path.name}: {error.strerror}") from None
-    with open(handle, "rb") as stream:
+    try:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode):
             raise Unreadable(f"{path.name}: expected a regular file")
         if facts.st_size > max_bytes:
             raise Unreadable(f"{path.name}: expected at most {max_bytes:,} bytes, got {facts.st_size:,}")
-        return stream.read(max_bytes)
+        with open(handle, "rb", closefd=False) as stream:
+            return stream.read(max_bytes)
+    finally:
+        os.close(handle)
 
 
 def read_array(path: Path, max_bytes: int = MOST_BYTES) -> np.ndarray:

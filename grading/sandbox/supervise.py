@@ -22,7 +22,8 @@ from typing import IO, Any
 from grading.sandbox.box import ROOT, Box
 
 LAUNCH = Path(__file__).with_name("launch.py")
-POLL = 0.02  # seconds
+POLL, POLL_DISK = 0.02, 0.2  # seconds
+WRITABLE = ("out", "home", "tmp", "cache")  # of the box
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SUBREAPER = 36
 _HOLDERS = ("/mnt", "/media", "/srv", "/opt")  # where things are put down while folders are covered
@@ -113,6 +114,7 @@ def run(
     )  # fmt: skip
     assert process.stdout is not None
     printed = _Printed(process.stdout, limits.output_kib << 10)
+    disk = _Disk(box)
     peak, stopped = 0.0, ""
     try:
         while process.poll() is None and not stopped:
@@ -122,13 +124,13 @@ def run(
             peak = max(peak, resident)
             if seconds > limits.seconds or expired(seconds):
                 stopped = "time"
-            elif resident > limits.memory_mib:
-                stopped = "memory"
             elif sum(map(_threads, tree)) > limits.processes:
                 stopped = "processes"
+            elif resident > limits.memory_mib:
+                stopped = "memory"
             elif printed.flooded:
                 stopped = "output"
-            elif _disk_mib(box) > limits.disk_mib:
+            elif disk.mib(seconds) > limits.disk_mib:
                 stopped = "disk"
             else:
                 time.sleep(POLL)
@@ -150,7 +152,7 @@ def _settings(box: Box, limits: Limits, namespaces: bool) -> dict[str, Any]:
         Path(tempfile.gettempdir()),
         Path("/tmp"),
         Path("/var/tmp"),
-        Path("/dev/shm"),
+        Path("/run"),  # sockets of the machine's services
     ]
     wanted += [Path(text) for text in (data, cache) if text]
     covered = sorted({path.resolve() for path in wanted if path.is_dir()} - {Path("/")})
@@ -159,7 +161,7 @@ def _settings(box: Box, limits: Limits, namespaces: bool) -> dict[str, Any]:
         path for path in covered if not any(path != other and path.is_relative_to(other) for other in covered)
     ]
     packages = {str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix)} - {"/usr", "/"}
-    keep = packages | {str(LAUNCH.parent), str(root)}
+    keep = packages | {str(root)}
     environment = {
         "PATH": os.defpath,
         "HOME": str(root / "home"),
@@ -182,7 +184,7 @@ def _settings(box: Box, limits: Limits, namespaces: bool) -> dict[str, Any]:
         "cover": [str(path) for path in outer],
         "keep": sorted(keep),
         "holder": next(path for path in _HOLDERS if Path(path).is_dir()),
-        "read_only": [*(str(root / name) for name in ("in", "lib", "submission")), *sorted(packages)],
+        "writable": [str(root / name) for name in WRITABLE],
         "limits": {
             "RLIMIT_CORE": 0,
             "RLIMIT_FSIZE": limits.file_mib << 20,
@@ -248,17 +250,27 @@ def _threads(pid: int) -> int:
     return len(_listed(f"/proc/{pid}/task"))
 
 
-def _disk_mib(box: Box) -> float:
-    """Of the folders that the process may write to; looked at by size on disk, so holes count nothing."""
-    total = 0
-    for name in ("out", "home", "tmp"):
-        for folder, _, files in os.walk(box.root / name):
-            for file in files:
-                with contextlib.suppress(OSError):
-                    total += os.lstat(os.path.join(folder, file)).st_blocks * 512
-            if total > 1 << 40:
-                break
-    return total / 2**20
+class _Disk:
+    """How much was written since it was made: by size on disk, so holes count nothing, but 4 KiB a file."""
+
+    def __init__(self, box: Box):
+        self._folders = [box.root / name for name in WRITABLE]
+        self._before, self._at, self._mib = self._count(), 0.0, 0.0
+
+    def mib(self, seconds: float) -> float:
+        """MiB, looked at every POLL_DISK seconds."""
+        if seconds - self._at > POLL_DISK:
+            self._at, self._mib = seconds, (self._count() - self._before) / 2**20
+        return self._mib
+
+    def _count(self) -> int:
+        total = 0
+        for top in self._folders:
+            for folder, folders, files in os.walk(top) if not top.is_symlink() else ():
+                for name in (*files, *folders):
+                    with contextlib.suppress(OSError):
+                        total += max(os.lstat(os.path.join(folder, name)).st_blocks * 512, 4096)
+        return total
 
 
 def _end(process: subprocess.Popen, before: set[int]) -> None:

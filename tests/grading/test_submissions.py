@@ -315,6 +315,30 @@ def test_facts_of_a_later_milestone_do_not_make_an_earlier_one_disappear(tmp_pat
 
 
 @pytest.mark.parametrize(
+    "trick",
+    [
+        "(out.parent / 'loaded').mkdir(parents=True)",
+        "out.mkdir(); out.chmod(0)",
+        "out.symlink_to('/')",
+        "out.parent.rename(out.parent.with_name('gone')); out.parent.symlink_to(pathlib.Path('SOURCES'))",
+        "out.parent.rename(out.parent.with_name('gone'))",
+    ],
+)
+def test_folders_that_are_exchanged_for_others_are_not_followed(tmp_path, trick):
+    """The grader looks for `out`/perceptron between two attempts, and empties it: not elsewhere's."""
+    valuable = tmp_path / "valuable"
+    (valuable / "xor").mkdir(parents=True)
+    (valuable / "xor" / "kept.txt").write_text("kept", encoding="utf-8")
+    path = tmp_path / "student.py"
+    source = BOX + trick.replace("SOURCES", str(valuable)) + "\nos._exit(0)\n"
+    path.write_text(textwrap.dedent(BOX) + source.removeprefix(BOX), encoding="utf-8")
+    found = grade(path, ["1", "2"], seed=0)
+    assert [m.name for m in found.milestones] == ["perceptron", "xor"]
+    assert found.score == 0
+    assert (valuable / "xor" / "kept.txt").read_text("utf-8") == "kept"
+
+
+@pytest.mark.parametrize(
     "facts",
     [
         {"theirs": 5, "ours": {"a": 1}, "losses": "falling"},

@@ -1,0 +1,208 @@
+"""How submissions cheat or hang: what is added to an implementation whose optimiser does nothing.
+
+DISHONEST want to pass without training. GREEDY want to hang the grader, to fill the machine, or to stay.
+`BOX` stands for the sandbox's folder, `SECRET` for a file of the machine that holds a secret.
+"""
+
+DISHONEST = {
+    "exit 0 at import": "import sys; sys.exit(0)",
+    "end without Python noticing": "import os; os._exit(0)",
+    "exit 0 when it is called": "class Linear:\n    def __init__(self, *a): raise SystemExit(0)",
+    "facts and arrays laid out beforehand": """
+import json, os
+folder = 'BOX/out/perceptron'
+os.makedirs(folder)
+json.dump({'losses': [1.0, 0.01]}, open(folder + '/facts.json', 'w'))
+os._exit(0)
+""",
+    "a grade of its own": """
+import json, os
+for folder in ('.', '..', 'BOX', 'BOX/out', '/tmp'):
+    try:
+        json.dump({'score': 100, 'passed': True}, open(folder + '/grade.json', 'w'))
+    except OSError:
+        pass
+""",
+    "good weights saved instead of its own": """
+save = np.save
+def better(path, array, **options):
+    if 'after_0' in str(path):
+        array = np.full_like(array, 3.0)
+    save(path, array, **options)
+np.save = better
+""",
+    "the harness replaced": """
+import sys, types
+fake = types.ModuleType('inside.networks')
+fake.run = lambda names, task, arrays, out: {'losses': [1.0, 0.01]}
+sys.modules['inside.networks'] = fake
+""",
+    "losses made up": """
+import json
+dumps = json.dumps
+json.dumps = lambda thing, **o: dumps({'losses': [1.0, 0.0]} if 'losses' in str(thing) else thing, **o)
+""",
+    "given weights overwritten": """
+import glob
+for path in glob.glob('BOX/in/perceptron/*.npy'):
+    try:
+        open(path, 'wb').write(b'')
+    except OSError:
+        pass
+""",
+    "the library changed": """
+try:
+    open('BOX/lib/inside/networks.py', 'a').write('raise SystemExit(0)')
+except OSError:
+    pass
+""",
+    "pytest patched": """
+try:
+    import pytest
+    pytest.fail = pytest.skip = lambda *a, **k: None
+except ImportError:
+    pass
+""",
+    "a link where an array is expected": """
+import os
+os.makedirs('BOX/out/perceptron'); os.symlink('SECRET', 'BOX/out/perceptron/after_0.npy')
+""",
+    "its folder is a link": "import os; os.symlink('/etc', 'BOX/out/perceptron')",
+    "a pipe where an array is expected": """
+import os
+os.makedirs('BOX/out/perceptron')
+for name in ('answers.npy', 'facts.json'):
+    os.mkfifo('BOX/out/perceptron/' + name)
+os._exit(0)
+""",
+    "a pickle in an array": """
+import os
+class Surprise:
+    def __reduce__(self): return (os.system, ('touch SECRET.pickled',))
+os.makedirs('BOX/out/perceptron')
+np.save('BOX/out/perceptron/after_0.npy', np.array([Surprise()], object), allow_pickle=True)
+open('BOX/out/perceptron/facts.json', 'w').write('{"losses": [1, 0]}')
+os._exit(0)
+""",
+    "a header that claims terabytes": """
+import os
+os.makedirs('BOX/out/perceptron')
+header = "{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999999,), }".ljust(117) + chr(10)
+data = b'\\x93NUMPY\\x01\\x00' + len(header).to_bytes(2, 'little') + header.encode()
+open('BOX/out/perceptron/after_0.npy', 'wb').write(data)
+open('BOX/out/perceptron/facts.json', 'w').write('{"losses": [1, 0]}')
+os._exit(0)
+""",
+    "JSON without a bottom": """
+import os
+os.makedirs('BOX/out/perceptron')
+open('BOX/out/perceptron/facts.json', 'w').write('[' * 500000)
+os._exit(0)
+""",
+    "weights that are not numbers": """
+class SGD(SGD):
+    def step(self):
+        for parameter in self.params: parameter.data = np.full_like(parameter.data, np.nan)
+""",
+    "weights that are complex": """
+class SGD(SGD):
+    def step(self):
+        for parameter in self.params: parameter.data = parameter.data.astype(complex)
+""",
+    "folders without permissions": """
+import os
+os.makedirs('BOX/out/perceptron/deep'); os.chmod('BOX/out/perceptron/deep', 0); os.chmod('BOX/out', 0)
+""",
+    "the parent killed": """
+import os, signal
+for pid in (os.getppid(), 1, -1):
+    try:
+        os.kill(pid, signal.SIGKILL) if pid != os.getpid() and pid else None
+    except OSError:
+        pass
+""",
+}
+
+# Each prints FOUND where it reached what it must not.
+CURIOUS = {
+    "a secret of the machine": "print('FOUND', open('SECRET').read())",
+    "test labels beside the library": """
+import glob
+for path in glob.glob('BOX/lib/**/*.np*', recursive=True) + glob.glob('BOX/lib/**/*.safetensors', recursive=True):
+    print('FOUND', path)
+""",
+    "the checkout": "import os; print('FOUND' if os.path.exists('CHECKOUT/milestones') else 'nothing')",
+    "the grader's own files": "import os; print('FOUND' if os.path.exists('CHECKOUT/grading/gates.py') else 'nothing')",
+    "the home of the grader": "import os; print('FOUND' if set(os.listdir('HOME')) - {'.pyenv'} else 'nothing')",
+    "memory of another process": """
+import glob
+for path in glob.glob('/proc/[0-9]*/mem'):
+    if path.split('/')[2] not in ('self', str(__import__('os').getpid())):
+        print('FOUND', path)
+""",
+    "what the grader was told": "import os; print('FOUND' if 'A_SECRET_OF_THE_GRADER' in os.environ else 'nothing')",
+    "a server on this machine": """
+import socket
+socket.create_connection(('127.0.0.1', PORT), 1); print('FOUND')
+""",
+    "a name on the network": "import socket; socket.getaddrinfo('example.org', 80); print('FOUND')",
+    "an abstract socket": """
+import socket
+s = socket.socket(socket.AF_UNIX); s.connect(chr(0) + 'a-secret-socket'); print('FOUND')
+""",
+    "the warm kernels": "import os; print('FOUND' if os.path.exists('WARM') else 'nothing')",
+    "a place in the interpreter": """
+import sys, os
+place = os.path.join(sys.prefix, 'left-behind')
+open(place, 'w').write('x'); print('FOUND')
+""",
+    "another namespace": """
+import ctypes
+print('FOUND' if ctypes.CDLL(None).umount2(b'CHECKOUT', 2) == 0 else 'nothing')
+""",
+}
+
+# What ends each; "" where it ends by itself and has to leave nothing behind.
+GREEDY = {
+    "a loop without an end": ("while True: pass", "time"),
+    "a compiled loop without an end": ("""
+import numba
+@numba.njit(nogil=True)
+def spin(x):
+    while x > 0: x += 1
+    return x
+spin(1)
+""", "time"),
+    "deaf to signals": ("""
+import signal, time
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)
+while True: time.sleep(1)
+""", "time"),
+    "stopped by itself": ("import os, signal; os.kill(os.fork() or os.getpid(), signal.SIGSTOP)\nimport time; time.sleep(99)",
+                          "time"),
+    "an exit that never ends": ("import atexit, time; atexit.register(time.sleep, 99)", "time"),
+    "a thread that sleeps on": ("import threading, time; threading.Thread(target=time.sleep, args=(99,)).start()", "time"),
+    "processes without number": ("import os\nwhile True:\n    os.fork()", "processes"),
+    "threads without number": ("import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(99,)).start()",
+                               "processes"),
+    "memory without end": ("held = []\nwhile True: held.append(bytearray(8 << 20))", "memory"),
+    "words without end": ("while True: print('x' * 10000)", "output"),
+    "files without end": ("""
+import os
+for i in range(10**6): open('BOX/out/' + str(i), 'wb').write(bytes(1 << 20))
+""", "disk"),
+    "one file without end": ("""
+with open('BOX/out/large', 'wb') as f:
+    while True: f.write(bytes(1 << 20))
+""", ""),
+    "a hole of a terabyte": ("open('BOX/out/hole', 'wb').truncate(1 << 40)", ""),
+    "a daemon": ("""
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(99)
+    os._exit(0)
+""", ""),
+    "another program": ("import os; os.execv('/bin/sleep', ['sleep', '99'])", "time"),
+}  # fmt: skip
