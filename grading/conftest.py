@@ -26,6 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="grade this submission, a file or a package, instead of this library: a test for each gate",
     )
     parser.addoption(
+        "--checkpoint", action="store_true", help="try the checks of a module that students build"
+    )
+    parser.addoption(
         "--left",
         type=Path,
         metavar="FOLDER",
@@ -44,8 +47,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     here = Path(__file__).parent
     if collection_path.is_dir() or here not in collection_path.parents:
         return None
-    if collection_path.parent != here:  # no tests are in there, and mutants are not to be imported
-        return True
+    if collection_path.parent != here:  # no tests are in there but those of modules; mutants are not imported
+        checks = config.getoption("--checkpoint") and collection_path.parent.name == "checkpoints"
+        return None if checks else True
     is_submission = collection_path.name == "test_submission.py"
     return True if is_submission == (config.getoption("--implementation") is None) else None
 

@@ -15,6 +15,7 @@ import sys
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
 KEPT = {"nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": 8}  # flags that a mount cannot be rid of
+NESTED = "/proc/sys/user/max_user_namespaces"  # in this one, where rights would be had again
 DEVICES = ("null", "zero", "full", "random", "urandom")
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 libc = ctypes.CDLL(None, use_errno=True)
@@ -82,6 +83,9 @@ def isolate(settings):
     devices(settings["holder"])
     if libc.umount2(settings["holder"].encode(), MNT_DETACH):
         raise OSError(ctypes.get_errno(), f"umount {settings['holder']}")
+    if os.path.exists(NESTED):
+        with open(NESTED, "w", encoding="utf-8") as stream:
+            stream.write("0")
     freeze(settings["writable"])
     for capability in range(64):
         libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)

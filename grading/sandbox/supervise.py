@@ -24,6 +24,7 @@ from grading.sandbox.box import ROOT, Box
 LAUNCH = Path(__file__).with_name("launch.py")
 POLL, POLL_DISK = 0.02, 0.2  # seconds
 WRITABLE = ("out", "home", "tmp", "cache")  # of the box
+_PYTHON = (sys.executable, "-I", "-B")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SUBREAPER = 36
 _HOLDERS = ("/mnt", "/media", "/srv", "/opt")  # where things are put down while folders are covered
@@ -66,8 +67,14 @@ def namespaces_work() -> str:
     """ "" where a process can be given namespaces of its own, else why not; tried once."""
     if not sys.platform.startswith("linux") or shutil.which("unshare") is None:
         return "no unshare(1) on this system"
-    found = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True, check=False, timeout=20)
-    return "" if found.returncode == 0 else found.stderr.strip() or "unshare failed"
+    true = shutil.which("true") or "/bin/true"
+    with tempfile.TemporaryDirectory(prefix="tinytorch-probe-") as folder:
+        box = Box(Path(folder))
+        for name in (*WRITABLE, "settings"):
+            (box.root / name).mkdir()
+        launch = [*_UNSHARE, *_PYTHON, str(LAUNCH), _write_settings(box, Limits(), True), true]
+        found = subprocess.run(launch, capture_output=True, text=True, check=False, timeout=20)
+    return "" if found.returncode == 0 else found.stderr.strip()[-300:] or "unshare failed"
 
 
 def run(
@@ -94,14 +101,9 @@ def run(
         if problem
         else [],
     }
-    descriptor, settings = tempfile.mkstemp(
-        suffix=".json", prefix="tinytorch-sandbox-", dir=box.root / "settings"
-    )
-    with open(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(_settings(box, limits, not problem), stream)
+    settings = _write_settings(box, limits, not problem)
     script, *rest = arguments
-    python = [sys.executable, "-I", "-B"]
-    command = [*python, str(LAUNCH), settings, *python, str(box.root / script), *rest]
+    command = [*_PYTHON, str(LAUNCH), settings, *_PYTHON, str(box.root / script), *rest]
     if not problem:
         command = [*_UNSHARE, *command]
     elif sys.platform.startswith("linux"):  # who leaves the session becomes a child of this process
@@ -138,6 +140,13 @@ def run(
         _end(process, before)
     seconds, said = time.monotonic() - began, printed.close()
     return Outcome(None if stopped else process.returncode, stopped, seconds, peak, said, isolation)
+
+
+def _write_settings(box: Box, limits: Limits, namespaces: bool) -> str:
+    descriptor, path = tempfile.mkstemp(suffix=".json", dir=box.root / "settings")
+    with open(descriptor, "w", encoding="utf-8") as stream:
+        json.dump(_settings(box, limits, namespaces), stream)
+    return path
 
 
 def _settings(box: Box, limits: Limits, namespaces: bool) -> dict[str, Any]:

@@ -66,6 +66,18 @@ def library(name: str) -> Any:
 def load(folder: Path) -> Implementation:
     """The one file or package in `folder`, imported. Raises Misfit where it has none of the names."""
     (found,) = folder.iterdir()
+    module = imported(found)
+    theirs = [name for name in LIBRARY if is_theirs(module, name)]
+    if not theirs:
+        raise Misfit(
+            f"{Path(str(module.__file__)).name} defines none of the names that a milestone needs, such as "
+            "Tensor, Linear or ReLU. docs/protocol.md lists them."
+        )
+    return Implementation(module, theirs)
+
+
+def imported(found: Path) -> ModuleType:
+    """The module of a file, a package's folder, or a folder with a single file."""
     path = found if found.is_file() else found / "__init__.py"
     if not path.is_file():
         files = sorted(found.glob("*.py"))
@@ -84,16 +96,10 @@ def load(folder: Path) -> Implementation:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
-    theirs = [name for name in LIBRARY if _is_theirs(module, name)]
-    if not theirs:
-        raise Misfit(
-            f"{path.name} defines none of the names that a milestone needs, such as Tensor, Linear or ReLU. "
-            "docs/protocol.md lists them."
-        )
-    return Implementation(module, theirs)
+    return module
 
 
-def _is_theirs(module: ModuleType, name: str) -> bool:
+def is_theirs(module: ModuleType, name: str) -> bool:
     """Whether the module has the name, and not by importing ours."""
     if not hasattr(module, name):
         return False
