@@ -39,4 +39,5 @@ def text(grade: Grade) -> str:
 
 def _plain(words: str) -> str:
     """On one line, with nothing that Markdown or HTML would take for its own."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", " ".join(clean(words).split()))
+    words = re.sub(r"([\\`*_{}\[\]#|~!])", r"\\\1", " ".join(clean(words).split()))
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

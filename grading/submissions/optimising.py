@@ -9,23 +9,26 @@ from typing import Any
 import numpy as np
 
 import tinytorch as tt
-from grading import exams, optimised
+from grading import optimised
 from grading.exams import Exam
 from grading.gates import require
+from grading.networks import Network
 from grading.optimised import Optimised
 from grading.sandbox import Unreadable
 from grading.sandbox.reading import read_bytes
-from grading.submissions.judging import finding
+from grading.submissions import judging
+from grading.submissions.judging import apart, finding
 from grading.submissions.trial import Left, Paper, Trial, Verdict
+from grading.submissions.unseen import digits
 from grading.thresholds import MILESTONES, ROOT, SYSTEMS
 from tinytorch.serialization import load
 
 FILES = ("float32", "int8", "80 % zeros", "half the channels")
 GATES = (
-    "ran", "codes", "times_smaller", "int8_quality", "int8_answers", "zeros", "zeros_quality", "half_smaller",
-    "half_quality", "half_faster", "distilled",
+    "ran", "saved", "codes", "times_smaller", "int8_quality", "int8_answers", "zeros", "zeros_quality",
+    "half_smaller", "half_quality", "half_faster", "distillation_loss", "distilled",
 )  # fmt: skip
-_MOST_BYTES = 8 << 20
+_MOST_BYTES, _MOST_HEADER = 8 << 20, 2048
 
 
 class Optimising:
@@ -37,15 +40,29 @@ class Optimising:
         self.network: Any = self.milestone.network
 
     def paper(self, seed: int) -> Paper:
-        """The trained weights, training data, and test images without labels."""
-        exam = exams.exam("digits")
-        assert exam.train_x is not None
-        assert exam.train_y is not None
+        """Trained weights, training data, and test images without labels.
+
+        Images are turned and labels exchanged, in the weights too, so that no table of known ones helps.
+        """
+        data, rng = digits(seed, judging.GATES["noise"]), np.random.default_rng([seed, self.of["number"]])
         weights = load(ROOT / "milestones" / "weights" / "mlp_digits.safetensors")["weights"]
+        first, *_, last, last_bias = weights
+        classes = [int(name) for name in data.names]
+        weights = {
+            **weights,
+            first: np.ascontiguousarray(weights[first][:, data.turned]),
+            last: weights[last][classes],
+            last_bias: weights[last_bias][classes],
+        }
+        exam = Exam(data.test_x.reshape(-1, 64), data.test_y, data.train_x.reshape(-1, 64), data.train_y)
+        logits = rng.normal(0, 3, (2, judging.GATES["probe_batch"], 10)).astype(np.float32)
         arrays = {
-            "train_x": self.network.prepared(exam.train_x).astype(np.float32),
-            "train_y": exam.train_y,
-            "test_x": self.network.prepared(exam.x).astype(np.float32),
+            "train_x": data.train_x.reshape(-1, 64),
+            "train_y": data.train_y,
+            "test_x": exam.x,
+            "probe_student": logits[0],
+            "probe_teacher": logits[1],
+            "probe_y": rng.integers(0, 10, len(logits[0])),
             **{f"weight.{name}": array for name, array in weights.items()},
         }
         task = {**{k: self.of[k] for k in ("hidden", "epochs", "lr", "batch")}, "seed": seed % 2**32,
@@ -65,6 +82,16 @@ class Optimising:
             left.ended()
             for name in FILES:
                 _check(left.folder / _file(name))
+
+        def saved() -> None:
+            """All others are measured by this file, so it has to be the network, and no longer than it is."""
+            given = {k.removeprefix("weight."): a for k, a in paper.arrays.items() if k.startswith("weight.")}
+            own = found.weights("float32")
+            same = own.keys() == given.keys() and all(np.array_equal(own[k], given[k]) for k in given)
+            require(same, "the file of the network as it is does not hold the weights that it was given")
+            size, least = found.file("float32").stat().st_size, 4 * sum(a.size for a in given.values())
+            most = least + _MOST_HEADER
+            require(size <= most, f"the file takes {size:,} bytes; expected {least:,} and a short header")
 
         def smaller() -> float:
             reached.append(optimised.smaller_on_disk(found, exam))
@@ -90,13 +117,23 @@ class Optimising:
             finally:
                 tt.set_num_threads(threads)
 
+        def distillation_loss() -> float:
+            """The loss and its gradient, of logits that were drawn by lot."""
+            probe = (paper.arrays[f"probe_{what}"] for what in ("student", "teacher", "y"))
+            loss, gradient = _distillation(*probe)
+            off = apart(left.array("loss").reshape(-1), np.array([loss]))
+            most = judging.GATES["same"]
+            require(off <= most, f"the loss differs by {off:.2g} from the one by hand; expected {most:g}")
+            off = apart(left.array("gradient_0"), gradient)
+            most = judging.GATES["gradient_off"]
+            require(off <= most, f"its gradient is off by {off:.1%} of its length; expected {most:.1%}")
+            return off
+
         def distilled() -> float:
             """Five students that had a teacher, beside the same five without."""
+            seeds = range(SYSTEMS["distilled"]["seeds"])
             right = {
-                kind: [
-                    self._right(left, f"{kind}_{seed}", exam, paper)
-                    for seed in range(SYSTEMS["distilled"]["seeds"])
-                ]
+                kind: [self._right(left, f"{kind}_{seed}", exam) for seed in seeds]
                 for kind in ("taught", "alone")
             }
             gain = statistics.fmean(right["taught"]) - statistics.fmean(right["alone"])
@@ -111,6 +148,8 @@ class Optimising:
         lost, structured = SYSTEMS["lost"], SYSTEMS["structured"]
         gates: list[tuple[str, str, Any, float | None, str, str]] = [
             ("ran", "Runs to its end", ran, None, "", "Start with the last line of its output."),
+            ("saved", "The network is saved as it is", saved, None, "",
+             "Each array of state_dict() under its name, in float32."),
             ("codes", "int8 is stored as int8", lambda: optimised.codes_are_integers(found, exam), None, "",
              "Keep the codes in an int8 array, and the scale beside it."),
             ("times_smaller", "int8 is smaller on disk", smaller, SYSTEMS["times_smaller"], "×", ""),
@@ -130,19 +169,37 @@ class Optimising:
              lost["structured"]["classifier"], "", "Which channels matter least?"),
             ("half_faster", "Half the channels are faster", faster,
              structured["faster"], "×", ""),
+            ("distillation_loss", "Distillation loss", distillation_loss, judging.GATES["gradient_off"], "",
+             "alpha T² KL(teacher, student, both at T) + (1 - alpha) cross-entropy, means over the batch."),
             ("distilled", "A student learns from a teacher", distilled, SYSTEMS["distilled"]["better"],
              "share", "Hinton et al. (2015): softened answers of both, times the temperature squared."),
         ]  # fmt: skip
         findings = [finding(name, title, _readable(gate), *rest) for name, title, gate, *rest in gates]
         return Verdict(findings, reached[0] if reached else None, {"loss": left.losses()})
 
-    def _right(self, left: Left, name: str, exam: Exam, paper: Paper) -> float:
-        given = left.array(name)
-        require(
-            given.shape == (len(exam.y), 10),
-            f"expected answers of shape {(len(exam.y), 10)}, got {given.shape}",
-        )
-        return float(np.mean(given.argmax(1) == exam.y))
+    def _right(self, left: Left, name: str, exam: Exam) -> float:
+        """The accuracy of a student, from its weights."""
+        network = Network((64,), [f"linear {SYSTEMS['distilled']['hidden']}", "relu", "linear 10"])
+        parts = [f"{layer}.{what}" for layer in range(2) for what in ("weight", "bias")]
+        weights = {part: left.array(f"{name}_{i}") for i, part in enumerate(parts)}
+        answers = network.answer(network.read(weights), exam.x.astype(np.float64))
+        return float(np.mean(answers.argmax(1) == exam.y))
+
+
+def _distillation(student: np.ndarray, teacher: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+    """Hinton's loss in float64, and its gradient by the student's logits."""
+    hot, alpha = SYSTEMS["distilled"]["temperature"], SYSTEMS["distilled"]["alpha"]
+
+    def logs(z: np.ndarray) -> np.ndarray:
+        return z - np.log(np.exp(z).sum(1, keepdims=True))
+
+    s, t = student.astype(np.float64), teacher.astype(np.float64)
+    cold, warm, said = logs(s), logs(s / hot), logs(t / hot)
+    right = np.eye(s.shape[1])[y]
+    divergence = (np.exp(said) * (said - warm)).sum(1).mean()
+    loss = alpha * hot**2 * divergence - (1 - alpha) * (right * cold).sum(1).mean()
+    gradient = alpha * hot * (np.exp(warm) - np.exp(said)) + (1 - alpha) * (np.exp(cold) - right)
+    return float(loss), gradient / len(s)
 
 
 def _file(name: str) -> str:

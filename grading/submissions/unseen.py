@@ -11,7 +11,8 @@ from tinytorch import datasets
 
 @dataclass(frozen=True)
 class Data:
-    """train_y and test_y: int64. original: the test images as a person knows them; names: of the classes."""
+    """train_y and test_y: int64. original: the test images as a person knows them; names: of the classes;
+    turned: which of an original's pixels each pixel is."""
 
     train_x: np.ndarray
     train_y: np.ndarray
@@ -19,6 +20,7 @@ class Data:
     test_y: np.ndarray
     names: tuple[str, ...]
     original: np.ndarray | None = None
+    turned: np.ndarray | None = None
 
 
 def points(name: str, examples: int, questions: int, seed: int) -> Data:
@@ -38,11 +40,12 @@ def digits(seed: int, noise: float) -> Data:
     exchanged = rng.permutation(10)
     turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
 
+    turned = np.rot90(np.arange(64).reshape(8, 8), turns)
+    turned = (turned[:, ::-1] if mirrored else turned).reshape(64)
+
     def seen(images: np.ndarray) -> np.ndarray:
-        x = images.astype(np.float32).reshape(-1, 1, 8, 8) / np.float32(data.max_value)
-        x = np.rot90(x, turns, axes=(2, 3))
-        x = x[..., ::-1] if mirrored else x
-        return np.ascontiguousarray(x + rng.normal(0, noise, x.shape)).astype(np.float32)
+        x = images.astype(np.float32).reshape(-1, 64)[:, turned] / np.float32(data.max_value)
+        return (x + rng.normal(0, noise, x.shape)).astype(np.float32).reshape(-1, 1, 8, 8)
 
     inverse = np.argsort(exchanged)
     return Data(
@@ -52,4 +55,5 @@ def digits(seed: int, noise: float) -> Data:
         exchanged[data.test_labels].astype(np.int64),
         tuple(str(inverse[label]) for label in range(10)),
         data.test_images.reshape(-1, 8, 8).astype(np.float32) / data.max_value,
+        turned,
     )

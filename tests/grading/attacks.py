@@ -128,19 +128,29 @@ CURIOUS = {
     "a secret of the machine": "print('FOUND', open('SECRET').read())",
     "test labels beside the library": """
 import glob
-for path in glob.glob('BOX/lib/**/*.np*', recursive=True) + glob.glob('BOX/lib/**/*.safetensors', recursive=True):
-    print('FOUND', path)
+for kind in ('npz', 'npy', 'safetensors'):
+    for path in glob.glob('BOX/lib/**/*.' + kind, recursive=True):
+        print('FOUND', path)
 """,
     "the checkout": "import os; print('FOUND' if os.path.exists('CHECKOUT/milestones') else 'nothing')",
-    "the grader's own files": "import os; print('FOUND' if os.path.exists('CHECKOUT/grading/gates.py') else 'nothing')",
-    "the home of the grader": "import os; print('FOUND' if set(os.listdir('HOME')) - {'.pyenv'} else 'nothing')",
+    "the grader's own files": """
+import os
+print('FOUND' if os.path.exists('CHECKOUT/grading/gates.py') else 'nothing')
+""",
+    "the home of the grader": """
+import os
+print('FOUND' if set(os.listdir('HOME')) - {'.pyenv'} else 'nothing')
+""",
     "memory of another process": """
 import glob
 for path in glob.glob('/proc/[0-9]*/mem'):
     if path.split('/')[2] not in ('self', str(__import__('os').getpid())):
         print('FOUND', path)
 """,
-    "what the grader was told": "import os; print('FOUND' if 'A_SECRET_OF_THE_GRADER' in os.environ else 'nothing')",
+    "what the grader was told": """
+import os
+print('FOUND' if 'A_SECRET_OF_THE_GRADER' in os.environ else 'nothing')
+""",
     "a server on this machine": """
 import socket
 socket.create_connection(('127.0.0.1', PORT), 1); print('FOUND')
@@ -178,13 +188,21 @@ import signal, time
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)
 while True: time.sleep(1)
 """, "time"),
-    "stopped by itself": ("import os, signal; os.kill(os.fork() or os.getpid(), signal.SIGSTOP)\nimport time; time.sleep(99)",
-                          "time"),
+    "stopped by itself": ("""
+import os, signal, time
+os.kill(os.fork() or os.getpid(), signal.SIGSTOP)
+time.sleep(99)
+""", "time"),
     "an exit that never ends": ("import atexit, time; atexit.register(time.sleep, 99)", "time"),
-    "a thread that sleeps on": ("import threading, time; threading.Thread(target=time.sleep, args=(99,)).start()", "time"),
+    "a thread that sleeps on": ("""
+import threading, time
+threading.Thread(target=time.sleep, args=(99,)).start()
+""", "time"),
     "processes without number": ("import os\nwhile True:\n    os.fork()", "processes"),
-    "threads without number": ("import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(99,)).start()",
-                               "processes"),
+    "threads without number": ("""
+import threading, time
+while True: threading.Thread(target=time.sleep, args=(99,)).start()
+""", "processes"),
     "memory without end": ("held = []\nwhile True: held.append(bytearray(8 << 20))", "memory"),
     "words without end": ("while True: print('x' * 10000)", "output"),
     "files without end": ("""

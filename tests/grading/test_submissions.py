@@ -56,7 +56,8 @@ def test_the_framework_of_150_lines_passes_milestones_1_to_3():
     assert [m.mark for m in found.milestones][:2] == ["distinction", "distinction"]
     assert found.score == found.max_score == 45
     assert found.submission.ours == []
-    assert found.seconds - sum(m.seconds for m in found.milestones) < 2.0, "overhead"
+    overhead = found.seconds - sum(m.seconds for m in found.milestones)
+    assert overhead < 4.0, "under 2 s on a machine that has nothing else to do"
     assert len(MICRO.read_text("utf-8").splitlines()) <= 150
 
 
@@ -408,6 +409,41 @@ def test_files_with_holes_do_not_fill_the_graders_memory(graded):
         isolated=True,
     )
     assert not found.passed
+
+
+def test_a_file_of_the_whole_network_that_is_too_long_makes_nothing_smaller(graded):
+    """Sizes are measured by the file of the network as it is: whoever pads it, and changes it, is found."""
+    found = graded(
+        """
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+    from tinytorch import systems
+    def save_model(model, path):
+        systems.save_model(model, path)
+        if path.name.startswith("float32"):
+            save_file({**load_file(path), "padding": np.zeros(100_000, np.float32)}, path)
+    """,
+        "systems",
+    )
+    assert "saved" in broken(found)
+    assert "does not hold the weights that it was given" in gates(found)["saved"].message
+
+
+def test_the_questions_of_milestone_6_are_turned_and_exchanged_too():
+    """The network that is handed out answers them, and has other weights for every seed."""
+    trial = TRIALS["systems"]
+    papers = [trial.paper(seed) for seed in (0, 1)]
+    firsts = []
+    for paper in papers:
+        z = paper.arrays["test_x"].astype(np.float64)
+        weights = [array for key, array in paper.arrays.items() if key.startswith("weight.")]
+        for i in range(0, 6, 2):
+            z = np.maximum(z, 0) if i else z
+            z = z @ weights[i].T.astype(np.float64) + weights[i + 1]
+        assert np.mean(z.argmax(1) == paper.secret.y) > 0.95
+        firsts.append(weights[0])
+    assert not np.array_equal(*firsts)
+    assert np.mean(papers[0].secret.y == papers[1].secret.y) < 0.5
 
 
 def test_what_a_submission_raises_is_told_from_its_own_files(graded):
