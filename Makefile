@@ -36,8 +36,8 @@ setup: $(ENV) ## make .venv with the library and everything that develops it
 oracle: $(ENV) ## add PyTorch and JAX to .venv, for the parity tests and the benchmarks
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,oracle]'
 
-test: $(ENV) ## run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+test: $(ENV) ## run the tests of the library
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/grading --ignore tests/cli
 
 milestone-1: $(ENV)
 	$(call train_and_grade,perceptron)

@@ -17,8 +17,8 @@ from grading.gates import NotMet, require
 PLACES = {
     "tinytorch": ("Tensor", "flatten"),
     "tinytorch.nn": (
-        "ReLU", "Sigmoid", "Tanh", "Softmax", "GELU", "Parameter", "Module", "Sequential", "Linear", "Dropout",
-        "MSELoss", "BCELoss", "CrossEntropyLoss", "Conv2d", "MaxPool2d", "Flatten", "Embedding",
+        "ReLU", "Sigmoid", "Tanh", "Softmax", "GELU", "Parameter", "Module", "Sequential", "Linear",
+        "Dropout", "MSELoss", "BCELoss", "CrossEntropyLoss", "Conv2d", "MaxPool2d", "Flatten", "Embedding",
         "SinusoidalPositionalEncoding", "MultiheadAttention", "LayerNorm",
     ),
     "tinytorch.nn.functional": ("scaled_dot_product_attention",),
@@ -47,7 +47,7 @@ class Names:
             return getattr(self.module, name)
         require(
             not self.own_tensor or name in FREE,
-            f"this module needs `{name}`: your implementation has none, and ours cannot work with your Tensor",
+            f"this module needs `{name}`: you have none, and ours cannot work with your Tensor",
         )
         return getattr(importlib.import_module(WHERE[name]), name)
 

@@ -34,10 +34,12 @@ def test_adam_s_first_step_is_the_learning_rate(names, rng):
 
 
 def test_adam_remembers(names, rng):
-    layer = _layer(names, rng)
-    w, g = array(layer.weight).copy(), array(layer.weight.grad).copy()
-    optimizer, m, v = names("Adam")(layer.parameters(), lr=0.01), 0.0, 0.0
+    layer = names("Linear")(3, 2)
+    optimizer, w, m, v = names("Adam")(layer.parameters(), lr=0.01), array(layer.weight).copy(), 0.0, 0.0
     for t in (1, 2, 3):
+        optimizer.zero_grad()
+        total(layer(names.tensor(rng.normal(size=(4, 3)).astype("f4")))).backward()
+        g = array(layer.weight.grad).copy()
         optimizer.step()
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
         w = w - 0.01 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)

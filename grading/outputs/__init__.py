@@ -22,11 +22,13 @@ FORMATS: dict[str, tuple[str, Callable[[Grade], str]]] = {
 
 
 def write(grade: Grade, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Write a grade in some formats; returns the files."""
+    """Write a grade in some formats; returns the files. ValueError for a format that there is not."""
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise ValueError(f"expected formats of {', '.join(FORMATS)}, got {unknown[0]!r}")
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name in formats:
         file, text = FORMATS[name]
-        write_text(text(grade), folder / file)
+        write_text(text(grade).rstrip("\n"), folder / file)
         paths.append(folder / file)
     return paths

@@ -38,8 +38,8 @@ class GateGrade:
 class MilestoneGrade:
     """One milestone. falls: whether a smaller value is a better one. mark: the best one that was reached.
 
-    message: why it could not be graded. next: what to look at next. mistakes: images from 0 to 1 with the
-    `expected` and the `got` answer.
+    message: what a reader has to know first. next: what to look at next. curves: null where a loss was not
+    finite. mistakes: images from 0 to 1 with the `expected` and the `got` answer.
     """
 
     name: str
@@ -59,7 +59,7 @@ class MilestoneGrade:
     gates: list[GateGrade]
     message: str = ""
     next: str = ""
-    curves: dict[str, list[float]] = field(default_factory=dict)
+    curves: dict[str, list[float | None]] = field(default_factory=dict)
     confusion: list[list[int]] | None = None
     classes: list[str] = field(default_factory=list)
     mistakes: list[dict[str, Any]] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Grade:
 
     @property
     def passed(self) -> bool:
-        return all(milestone.status == "passed" for milestone in self.milestones)
+        return bool(self.milestones) and all(m.status == "passed" for m in self.milestones)
 
     def to_json(self) -> str:
         """The text of grade.json."""
@@ -119,13 +119,12 @@ class Grade:
         if not isinstance(content, dict) or content.get("schema") != SCHEMA:
             raise ValueError(f"expected a grade of the schema {SCHEMA!r}")
         sums = ("score", "max_score", "passed")
-        grade = _built(cls, {key: value for key, value in content.items() if key not in sums}, "grade")
+        grade: Grade = _built(cls, {key: value for key, value in content.items() if key not in sums}, "grade")
         for milestone in grade.milestones:
-            for thing in (milestone, *milestone.gates):
-                if thing.status not in STATUSES:
-                    raise ValueError(
-                        f"{thing.name}.status: expected one of {', '.join(STATUSES)}, got {thing.status!r}"
-                    )
+            _one_of(milestone.status, STATUSES, f"{milestone.name}.status")
+            for gate in milestone.gates:
+                _one_of(gate.status, STATUSES, f"{milestone.name}.{gate.name}.status")
+                _one_of(gate.visibility, VISIBILITIES, f"{milestone.name}.{gate.name}.visibility")
         return grade
 
     @classmethod
@@ -134,22 +133,17 @@ class Grade:
         return cls.from_json(path.read_text("utf-8"))
 
 
+def _one_of(value: str, known: tuple[str, ...], where: str) -> None:
+    if value not in known:
+        raise ValueError(f"{where}: expected one of {', '.join(known)}, got {value!r}")
+
+
 def _built(kind: Any, content: Any, where: str) -> Any:
-    """An object of a dataclass, a list of them, or the value itself, checked against its annotation."""
+    """An object of a dataclass, a collection, or the value itself, checked against its annotation."""
     if dataclasses.is_dataclass(kind):
-        if not isinstance(content, dict):
-            raise ValueError(f"{where}: expected an object, got {content!r:.60}")
-        hints = typing.get_type_hints(kind)
-        fields = {f.name: f for f in dataclasses.fields(kind)}
-        if unknown := content.keys() - fields.keys():
-            raise ValueError(f"{where}: unknown key {sorted(unknown)[0]!r}")
-        for name, f in fields.items():
-            if name not in content and f.default is f.default_factory is dataclasses.MISSING:
-                raise ValueError(f"{where}: the key {name!r} is missing")
-        values = {name: _built(hints[name], value, f"{where}.{name}") for name, value in content.items()}
-        return kind(**values)
+        return _object(kind, content, where)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
+    if origin is types.UnionType:
         if content is None and type(None) in arguments:
             return None
         (kind,) = (inner for inner in arguments if inner is not type(None))
@@ -158,7 +152,24 @@ def _built(kind: Any, content: Any, where: str) -> Any:
         if not isinstance(content, list):
             raise ValueError(f"{where}: expected a list, got {content!r:.60}")
         return [_built(arguments[0], inner, f"{where}[{i}]") for i, inner in enumerate(content)]
-    wanted = {float: (int, float), dict: dict, Any: object}.get(origin or kind, origin or kind)
+    if origin is dict:
+        if not isinstance(content, dict):
+            raise ValueError(f"{where}: expected an object, got {content!r:.60}")
+        return {key: _built(arguments[1], inner, f"{where}.{key}") for key, inner in content.items()}
+    wanted = {float: (int, float), Any: object}.get(kind, kind)
     if not isinstance(content, wanted) or (isinstance(content, bool) and kind in (int, float)):
-        raise ValueError(f"{where}: expected {getattr(kind, '__name__', kind)}, got {content!r:.60}")
+        raise ValueError(f"{where}: expected {kind.__name__}, got {content!r:.60}")
     return content
+
+
+def _object(kind: Any, content: Any, where: str) -> Any:
+    if not isinstance(content, dict):
+        raise ValueError(f"{where}: expected an object, got {content!r:.60}")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    if unknown := content.keys() - fields.keys():
+        raise ValueError(f"{where}: unknown key {sorted(unknown)[0]!r}")
+    for name, f in fields.items():
+        if name not in content and f.default is f.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{where}: the key {name!r} is missing")
+    return kind(**{name: _built(hints[name], value, f"{where}.{name}") for name, value in content.items()})

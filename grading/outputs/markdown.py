@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from grading.outputs.grade import Grade
+from grading.outputs.shown import broken, shown
 from grading.outputs.words import clean, measured
 
 MOST = 1 << 20  # bytes
@@ -12,32 +13,36 @@ MOST = 1 << 20  # bytes
 
 def text(grade: Grade) -> str:
     """A table of milestones, and beneath it what is not met."""
+    grade = shown(grade)
     lines = [
-        f"# {_plain(grade.submission.name)}: {grade.score:.1f} of {grade.max_score:g} points",
+        f"# {_plain(grade.submission.name, 200)}: {grade.score:.1f} of {grade.max_score:g} points",
         "",
         "| milestone | reached | to pass | mark | points |",
         "|---|--:|--:|---|--:|",
     ]
     for m in grade.milestones:
-        mark = f"✓ {m.mark or 'met'}" if m.status == "passed" else "✗ not met"
+        mark = {"passed": f"✓ {m.mark or 'met'}", "skipped": "skipped"}.get(m.status, "✗ not met")
         lines.append(
             f"| {m.number} {_plain(m.title)} | {measured(m.value, m.unit)} | "
             f"{measured(m.marks.get('pass'), m.unit)} | {mark} | {m.score:.1f} / {m.max_score:g} |"
         )
     for m in grade.milestones:
-        if m.status == "passed":
+        first, following = broken(m)
+        if not first and not m.message:
             continue
-        lines += ["", f"## {_plain(m.title)}", ""]
-        for gate in m.gates:
-            if gate.status != "passed" and gate.visibility == "visible":
-                lines.append(
-                    f"- **{_plain(gate.title)}**: {_plain(gate.message)} {_plain(gate.hint)}".rstrip()
-                )
+        lines += ["", f"## {m.number} {_plain(m.title)}", ""]
+        lines += [f"{_plain(m.message)}", ""] if m.message else []
+        for gate in first:
+            said = f"- **{_plain(gate.title)}**: {_plain(gate.message)}"
+            lines.append(f"{said} *{_plain(gate.hint)}*" if gate.hint else said)
+        if following:
+            lines.append(f"- {len(following)} more gates are not met, which had nothing to look at")
     found = "\n".join(lines) + "\n"
     return found.encode()[:MOST].decode("utf-8", "ignore")
 
 
-def _plain(words: str) -> str:
+def _plain(words: str, most: int = 4000) -> str:
     """On one line, with nothing that Markdown or HTML would take for its own."""
-    words = re.sub(r"([\\`*_{}\[\]#|~!])", r"\\\1", " ".join(clean(words).split()))
-    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    words = " ".join(clean(words, most).split())
+    words = words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]|~@])|(?<!&)(#)", r"\\\1\2", words)

@@ -20,8 +20,8 @@ RUNNER = CliRunner()
 def tito(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     """In a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "tito", *arguments], cwd=root(), env={**os.environ, **environment}, check=False,
-        capture_output=True, text=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL,
+        [sys.executable, "-m", "tito", *arguments], cwd=root(), env={**os.environ, **environment},
+        check=False, capture_output=True, text=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 

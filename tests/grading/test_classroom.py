@@ -57,7 +57,8 @@ def test_killed_half_way_it_goes_on_to_the_same_result(folder, tmp_path, monkeyp
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command([str(folder), "--output", str(whole), *FLAGS])
     process = subprocess.Popen(
-        [sys.executable, "-m", "grading", "class", str(folder), "--output", str(killed), "--jobs", "1", *FLAGS],
+        [sys.executable, "-m", "grading", "class", str(folder), "--output", str(killed), "--jobs", "1",
+         *FLAGS],
         cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     end = time.monotonic() + 60

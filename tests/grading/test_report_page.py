@@ -18,7 +18,8 @@ FLAGS = (
     "--virtual-time-budget=2000",
 )  # fmt: skip
 FRAME = """<!doctype html><body style="margin:0">
-<iframe id="f" src="report.html" style="width:{width}px;height:900px;border:0"></iframe><pre id="out"></pre><script>
+<iframe id="f" src="report.html" style="width:{width}px;height:900px;border:0"></iframe>
+<pre id="out"></pre><script>
 document.getElementById('f').onload = event => {{
   const page = event.target.contentDocument, root = page.documentElement;
   const unseen = element => element.getBoundingClientRect().width < 5;
