@@ -34,9 +34,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("training", "text", "datasets", "viz"),
     ("systems",),
     ("milestone",),
-    ("cli",),
 )
-PROGRAMS = {"milestones", "grading", "benchmarks", "tests"}
+PROGRAMS = {"milestones", "grading", "benchmarks", "tests", "tito"}
 PEERS = {"torch", "jax", "tensorflow", "scipy", "sklearn"}
 COMPILERS = {"numba", "llvmlite"}
 JIT_DECORATORS = {"njit", "jit", "vectorize", "guvectorize", "stencil", "generated_jit"}

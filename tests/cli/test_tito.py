@@ -21,7 +21,7 @@ def tito(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     """In a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "tito", *arguments], cwd=root(), env={**os.environ, **environment},
-        check=False, capture_output=True, text=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL,
+        check=False, capture_output=True, text=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL,  # noqa: E501
     )  # fmt: skip
 
 
