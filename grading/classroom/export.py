@@ -8,62 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grading.__main__ import MET
+from grading.classroom.scripts import RUN, SETUP, WORKFLOW
+from grading.outputs.points import DEFAULT, Points
+from grading.submissions.grade import LOADING
+from grading.submissions.profiles import chosen
+from grading.submissions.trial import Trial
 
 ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("tinytorch", "grading", "tito", "milestones", "examples")
-_SUFFIXES = (".py", ".toml", ".css", ".npz", ".safetensors", ".typed", ".md")
+_SUFFIXES = (".py", ".toml", ".css", ".js", ".npz", ".safetensors", ".typed", ".md")
 _WHEN = (2024, 1, 1, 0, 0, 0)  # of every file, so that the same sources give the same archive
-
-SETUP = """#!/usr/bin/env bash
-set -euo pipefail
-cd /autograder/source
-python3 -m pip install --quiet -c constraints.txt .
-python3 -c 'import tinytorch; tinytorch.warmup()'
-"""
-RUN = """#!/usr/bin/env bash
-# Whatever happens, a results.json is left: a student must see why there are no points.
-root=${AUTOGRADER_ROOT:-/autograder}
-mkdir -p "$root/results"
-cd "$root/source" || exit 1
-formats=json,html,gradescope
-flags=(--formats $formats --output "$root/graded" MILESTONES)
-said=$(timeout 590 python3 -m grading "$root/submission" "${flags[@]}" 2>&1)
-code=$?
-if [ -f "$root/graded/results.json" ]; then
-  cp "$root/graded/results.json" "$root/results/results.json"
-else
-  GRADER_SAID="the grader ended with exit code $code: $said" python3 -c \\
-    'import os; from grading.outputs.gradescope import failed; print(failed(os.environ["GRADER_SAID"]))' \\
-    > "$root/results/results.json"
-fi
-"""
-WORKFLOW = """name: grade
-on: [push, workflow_dispatch]
-permissions:
-  contents: read
-jobs:
-  grade:
-    runs-on: ubuntu-latest
-    timeout-minutes: 15
-    steps:
-      - uses: actions/checkout@v4
-        with: {path: submission}
-      - uses: actions/checkout@v4
-        with: {repository: "OWNER/tinytorch", path: grader}   # yours, which students cannot write to
-      - uses: actions/setup-python@v5
-        with: {python-version: "3.11"}
-      - run: python -m pip install -c constraints.txt .
-        working-directory: grader
-      - run: >
-          python -m grading ../submission/SUBMISSION --output ../graded
-          --formats json,html,markdown,junit,classroom50 MILESTONES
-        working-directory: grader
-      - if: always()
-        run: cat graded/grade.md >> "$GITHUB_STEP_SUMMARY"
-      - if: always()
-        uses: actions/upload-artifact@v4
-        with: {name: grade, path: graded}
-"""
+_ASKED = "vars.TINYTORCH_GRADER"  # in a workflow: a variable that GitHub keeps
+_USUAL = 600.0  # seconds that Gradescope gives an autograder when nobody changes it
 
 
 def export_command(arguments: Sequence[str]) -> int:
@@ -72,25 +28,60 @@ def export_command(arguments: Sequence[str]) -> int:
     parser.add_argument("what", choices=("gradescope", "github"))
     parser.add_argument("--output", type=Path, default=Path("results") / "export", metavar="DIR")
     parser.add_argument("--milestones", default="", metavar="LIST", help="numbers or names (default: all)")
+    parser.add_argument("--points", type=Path, metavar="TOML", help="gradescope: put into the bundle")
     parser.add_argument(
         "--submission", default=".", help="github: the file or package in a student's repository"
     )
+    parser.add_argument(
+        "--grader",
+        metavar="OWNER/NAME",
+        help=f"github: the repository with this checkout (default: {_ASKED})",
+    )
     given = parser.parse_args(arguments)
-    asked = f"--milestones {given.milestones}" if given.milestones else ""
+    try:
+        trials = chosen(given.milestones.replace(",", " ").split())
+        points = given.points or DEFAULT
+        Points.read(points)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     if given.what == "gradescope":
         path = given.output / "autograder.zip"
         path.parent.mkdir(parents=True, exist_ok=True)
-        _bundle(path, RUN.replace("MILESTONES", asked))
+        seconds = _most_seconds(trials)
+        _bundle(path, _filled(RUN, trials, SECONDS=f"{seconds:.0f}"), points)
+        if seconds > _USUAL:
+            print(
+                f"set the autograder's timeout to {seconds / 60:.0f} minutes or more: a submission may hang"
+            )
     else:
+        if given.grader is not None and given.grader.count("/") != 1:
+            parser.error(f"--grader: expected the OWNER/NAME of a repository, got {given.grader}")
         path = given.output / ".github" / "workflows" / "grade.yml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = WORKFLOW.replace("MILESTONES", asked).replace("SUBMISSION", given.submission)
-        path.write_text(text, encoding="utf-8")
+        grader = given.grader or f"${{{{ {_ASKED} }}}}"
+        path.write_text(
+            _filled(WORKFLOW, trials, GRADER=grader, SUBMISSION=given.submission), encoding="utf-8"
+        )
+        if given.grader is None:
+            print(
+                f"set {_ASKED.partition('.')[2]}, a variable of the organisation or repository, to OWNER/NAME"
+            )
     print(f"written: {path}")
     return MET
 
 
-def _bundle(path: Path, run: str) -> None:
+def _most_seconds(trials: Sequence[Trial]) -> float:
+    """Until the slowest submission is graded: all limits, the import, and judging."""
+    return 60.0 + LOADING + sum(trial.seconds for trial in trials)
+
+
+def _filled(text: str, trials: Sequence[Trial], **values: str) -> str:
+    for name, value in {"MILESTONES": ",".join(trial.name for trial in trials), **values}.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+def _bundle(path: Path, run: str, points: Path) -> None:
     """The sources that grading needs, with the two scripts that Gradescope calls."""
     files = [ROOT / name for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE")]
     for package in _PACKAGES:
@@ -99,6 +90,7 @@ def _bundle(path: Path, run: str) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in (("setup.sh", SETUP), ("run_autograder", run)):
             _add(archive, name, text.encode(), 0o755)
+        _add(archive, "points.toml", points.read_bytes(), 0o644)
         for file in files:
             _add(archive, file.relative_to(ROOT).as_posix(), file.read_bytes(), 0o644)
 

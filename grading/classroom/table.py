@@ -1,141 +1,170 @@
-"""A class in one table: CSV for a spreadsheet, HTML for reading, and failures that look alike together."""
+"""A class in one table: CSV for a spreadsheet, JSON for programs, and failures that look alike together."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from grading.outputs.grade import Grade, MilestoneGrade
-from grading.outputs.page import STYLE, text
-from grading.outputs.words import clean, measured
+from grading.outputs.words import clean
 from grading.submissions.trial import Trial
-from tinytorch.milestone.result import write
+from tinytorch.milestone.result import to_json
 
-_WIDE = """
-main { max-width: 76rem; } .scroll { overflow-x: auto; }
-table.class { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-table.class th { text-align: left; font-weight: 600; color: var(--soft); }
-table.class td, table.class th { padding: .35rem .8rem .35rem 0; white-space: nowrap; }
-table.class tr { border-bottom: 1px solid var(--line); }
-table.class a { color: var(--accent); }
-"""
+SCHEMA = "tinytorch/class/v1"
+# What differs between two students who made the same mistake: paths, numbers, and what is quoted.
+_OWN = re.compile(r"[\w./-]*/[\w./-]+|0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?|'[^']*'|\"[^\"]*\"")
+_TITLES = {"refused": "Cannot be taken", "no data": "No data", "error": "The grader failed"}
+_SENTENCE = re.compile(r"(?<=[.?!])\s|\n")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Row:
-    """One student. grade: None where the grader failed, as `problem` says. again: it was there already."""
+    """One student.
+
+    status: passed, failed, refused (what was handed in cannot be taken, as `problem` says), no data, or
+    error, where the grader failed. grade: None unless passed or failed. seconds: of this call.
+    again: it was there already.
+    """
 
     name: str
-    grade: Grade | None
-    problem: str
-    seconds: float
+    status: str
+    grade: Grade | None = None
+    problem: str = ""
+    seconds: float = 0.0
     again: bool = False
+
+    @classmethod
+    def of(cls, name: str, grade: Grade, seconds: float = 0.0, again: bool = False) -> Row:
+        """The row of a grade."""
+        return cls(name, "passed" if grade.passed else "failed", grade, "", seconds, again)
 
     @property
     def told(self) -> str:
         """A line for the terminal."""
+        name = clean(self.name, 200)
         if self.grade is None:
-            return f"{self.name}: not graded: {self.problem.splitlines()[-1] if self.problem else ''}"
+            return f"{name}: {self.status}: {clean(' '.join(self.problem.split()), 300)}"
         points = f"{self.grade.score:.1f} of {self.grade.max_score:g}"
-        return f"{self.name}: {points}" + (", graded before" if self.again else f" in {self.seconds:.1f} s")
+        return f"{name}: {points}" + (", graded before" if self.again else f" in {self.seconds:.1f} s")
+
+    @property
+    def milestones(self) -> dict[str, MilestoneGrade]:
+        """By name."""
+        return {} if self.grade is None else {m.name: m for m in self.grade.milestones}
+
+    @property
+    def score(self) -> float | None:
+        """None where nobody knows, as the grader failed; what cannot be taken scores nothing."""
+        return self.grade.score if self.grade else 0.0 if self.status == "refused" else None
+
+    @property
+    def peak_mib(self) -> float | None:
+        """Of the milestone that took most."""
+        return max((m.peak_mib for m in self.milestones.values() if m.peak_mib), default=None)
 
 
-def write_tables(
-    rows: Sequence[Row], names: Sequence[str], trials: Mapping[str, Trial], folder: Path
-) -> list[Path]:
-    """class.csv and class.html."""
-    paths = [folder / "class.csv", folder / "class.html"]
-    write(_csv(rows, names).rstrip("\n"), paths[0])
-    write(_html(rows, names, trials), paths[1])
-    return paths
+@dataclass(frozen=True)
+class Group:
+    """Failures that look alike. what: the gate, and an example of what it said."""
+
+    what: str
+    milestones: list[str]
+    example: str
+    students: list[str]
 
 
-def _of(row: Row) -> dict[str, MilestoneGrade]:
-    return {} if row.grade is None else {m.name: m for m in row.grade.milestones}
+@dataclass(frozen=True)
+class Table:
+    """All rows. worth: the points of all milestones together."""
+
+    rows: Sequence[Row]
+    trials: Sequence[Trial]
+    seed: int
+    worth: float
+
+    def csv(self) -> str:
+        """The same for the same submissions and seed, whenever they are graded: no seconds, no memory."""
+        found = io.StringIO()
+        table = csv.writer(found, lineterminator="\n")
+        heads = [f"{trial.name} {what}" for trial in self.trials for what in ("value", "mark", "points")]
+        table.writerow(["student", "status", "score", "of", *heads, "problem"])
+        for row in self.rows:
+            cells = [text for trial in self.trials for text in _cells(row.milestones.get(trial.name))]
+            score = "" if row.score is None else f"{row.score:.2f}"
+            of = row.grade.max_score if row.grade else self.worth
+            table.writerow([_safe(row.name), row.status, score, f"{of:g}", *cells, _safe(row.problem)])
+        return found.getvalue()
+
+    def json(self) -> str:
+        """Everything that the page shows."""
+        return to_json(
+            {
+                "schema": SCHEMA,
+                "seed": self.seed,
+                "milestones": [trial.name for trial in self.trials],
+                "students": [self._student(row) for row in self.rows],
+                "failures": [
+                    {"gate": g.what, "milestones": g.milestones, "example": g.example, "students": g.students}
+                    for g in alike(self.rows)
+                ],
+            }
+        )
+
+    def _student(self, row: Row) -> dict[str, Any]:
+        return {
+            "name": row.name,
+            "status": row.status,
+            "score": row.score,
+            "max_score": row.grade.max_score if row.grade else self.worth,
+            "seconds": row.grade.seconds if row.grade else row.seconds,
+            "peak_mib": row.peak_mib,
+            "problem": row.problem,
+            "milestones": {
+                name: {
+                    "status": m.status, "value": m.value, "mark": m.mark, "score": m.score,
+                    "max_score": m.max_score, "seconds": m.seconds, "peak_mib": m.peak_mib,
+                }
+                for name, m in row.milestones.items()
+            },
+        }  # fmt: skip
 
 
-def _csv(rows: Sequence[Row], names: Sequence[str]) -> str:
-    found = io.StringIO()
-    table = csv.writer(found, lineterminator="\n")
-    heads = [f"{name} {what}" for name in names for what in ("value", "points")]
-    table.writerow(["student", "score", "of", "passed", *heads, "problem"])
+def alike(rows: Sequence[Row]) -> list[Group]:
+    """Failures whose messages differ in numbers, paths and quoted names only; most students first.
+
+    Of each milestone the first gate that is not met: the others often follow from it.
+    """
+    groups: dict[tuple[str, str], Group] = {}
     for row in rows:
-        grade, by_name = row.grade, _of(row)
-        cells: list[object] = []
-        for name in names:
-            m = by_name.get(name)
-            cells += (
-                ["", ""] if m is None else ["" if m.value is None else f"{m.value:.4f}", f"{m.score:.2f}"]
-            )
-        sums = ["", "", ""] if grade is None else [f"{grade.score:.2f}", f"{grade.max_score:g}", grade.passed]
-        table.writerow([_cell(row.name), *sums, *cells, _cell(row.problem)])
-    return found.getvalue()
+        for milestone, gate, message in _failures(row):
+            key = (gate, _OWN.sub("·", _SENTENCE.split(message, maxsplit=1)[0])[:160])
+            group = groups.setdefault(key, Group(gate, [], message, []))
+            if milestone and milestone not in group.milestones:
+                group.milestones.append(milestone)
+            if row.name not in group.students:
+                group.students.append(row.name)
+    return sorted(groups.values(), key=lambda group: (-len(group.students), group.what, group.example))
 
 
-def _cell(words: str) -> str:
+def _failures(row: Row) -> list[tuple[str, str, str]]:
+    """Milestone, gate and message of each."""
+    if row.problem:
+        return [("", _TITLES[row.status], row.problem)]
+    first = [(m.name, [gate for gate in m.gates if gate.status != "passed"]) for m in row.milestones.values()]
+    return [(name, gates[0].title, gates[0].message) for name, gates in first if gates]
+
+
+def _cells(m: MilestoneGrade | None) -> list[str]:
+    if m is None:
+        return ["", "", ""]
+    return ["" if m.value is None else f"{m.value:.4f}", m.mark or "", f"{m.score:.2f}"]
+
+
+def _safe(words: str) -> str:
     """What a spreadsheet does not take for a formula."""
     words = " ".join(clean(words, 500).split())
     return f"'{words}" if words[:1] in "=+-@" and words else words
-
-
-def alike(rows: Sequence[Row]) -> list[tuple[str, str, list[str]]]:
-    """Failures whose messages differ in numbers, names and paths only: gate, an example, who; most first."""
-    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    examples: dict[tuple[str, str, str], str] = {}
-    for row in rows:
-        for m in _of(row).values():
-            broken = next(
-                (gate for gate in m.gates if gate.status != "passed"), None
-            )  # the rest follows from it
-            if broken is None:
-                continue
-            pattern = re.sub(r"[\w./-]*/[\w./-]+|\d+(\.\d+)?(e-?\d+)?|'[^']*'", "·", broken.message)[:120]
-            key = (m.name, broken.title, pattern)
-            groups[key].append(row.name)
-            examples.setdefault(key, broken.message)
-    ordered = sorted(groups, key=lambda key: (-len(groups[key]), key))
-    return [(f"{key[0]}: {key[1]}", examples[key], groups[key]) for key in ordered]
-
-
-def _html(rows: Sequence[Row], names: Sequence[str], trials: Mapping[str, Trial]) -> str:
-    heads = "".join(f'<th scope="col">{trials[name].number}. {text(name)}</th>' for name in names)
-    lines = []
-    for row in rows:
-        by_name = _of(row)
-        cells = "".join(f"<td>{_value(by_name.get(name))}</td>" for name in names)
-        score = "not graded" if row.grade is None else f"{row.grade.score:.1f} of {row.grade.max_score:g}"
-        link = f'<a href="{text(row.name)}/report.html">{text(row.name)}</a>' if row.grade else text(row.name)
-        lines.append(f'<tr><th scope="row">{link}</th><td>{score}</td>{cells}</tr>')
-    groups = "".join(
-        f"<li><span></span><b>{text(gate)}</b><span class='right soft'>{len(who)}</span>"
-        f"<span class='why'>{text(example, 300)}</span><span class='why'>{text(', '.join(who))}</span></li>"
-        for gate, example, who in alike(rows)
-    )
-    met = sum(row.grade is not None and row.grade.passed for row in rows)
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            "<title>A class, graded</title>",
-            f"<style>{STYLE.read_text('utf-8')}{_WIDE}</style></head><body><main>",
-            f'<p class="soft">TinyTorch milestones</p><h1>{len(rows)} submissions</h1>',
-            f'<p class="soft">{met} met all that was asked</p>',
-            '<section class="scroll"><table class="class"><tr><th scope="col">student</th>',
-            f'<th scope="col">points</th>{heads}</tr>{"".join(lines)}</table></section>',
-            "<h3>What went wrong, the most frequent first</h3>" if groups else "",
-            f'<section><ul class="gates">{groups}</ul></section>' if groups else "",
-            "</main></body></html>",
-        ]
-    )
-
-
-def _value(m: MilestoneGrade | None) -> str:
-    if m is None:
-        return "–"
-    sign = '<span class="tick">✓</span>' if m.status == "passed" else '<span class="cross">✗</span>'
-    return f"{sign} {measured(m.value, m.unit)}"

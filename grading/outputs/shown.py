@@ -24,8 +24,10 @@ def _shown(m: MilestoneGrade) -> MilestoneGrade:
     if len(gates) == len(m.gates):
         return m
     hidden = len(m.gates) - len(gates)
-    told = f"{hidden} gate{' is' if hidden == 1 else 's are'} not shown; their points are not counted here."
-    found = dataclasses.replace(m, gates=gates, message=f"{m.message} {told}".strip())
+    told = "1 gate is not shown; its" if hidden == 1 else f"{hidden} gates are not shown; their"
+    found = dataclasses.replace(
+        m, gates=gates, message=f"{m.message} {told} points are not counted here.".strip()
+    )
     found.score, found.max_score = sum(g.score for g in gates), sum(g.max_score for g in gates)
     if not metric_is_shown(m):
         found.value, found.confusion, found.mistakes, found.text = None, None, [], []

@@ -9,9 +9,9 @@ sees no other process, no network, and none of the folders with test labels. Els
 own whose tree is watched and killed, and sockets are refused in Python only.
 """
 
-from grading.sandbox.box import Box, Refused
+from grading.sandbox.box import Box, Refused, files_of
 from grading.sandbox.reading import Unreadable, read_array, read_json
-from grading.sandbox.supervise import Limits, Outcome, namespaces_work, run
+from grading.sandbox.supervise import Limits, Outcome, dies_with_parent, namespaces_work, run
 
 __all__ = [
     "Box",
@@ -19,6 +19,8 @@ __all__ = [
     "Outcome",
     "Refused",
     "Unreadable",
+    "dies_with_parent",
+    "files_of",
     "namespaces_work",
     "read_array",
     "read_json",

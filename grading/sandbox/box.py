@@ -99,32 +99,45 @@ def _without_data(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if name.endswith(_DATA)}
 
 
-def _copy_submission(source: Path, target: Path) -> None:
-    """Regular files only: links, pipes, devices and files that configure Python or pytest stay behind."""
+def files_of(source: Path) -> list[tuple[Path, Path]]:
+    """The files of a submission that are taken, and their places in the copy: regular ones, in order.
+
+    Links, pipes, devices and files that configure Python or pytest stay behind. Raises Refused for what is no
+    Python file and no folder of them, and for what is too much.
+    """
     if source.is_symlink() or not source.exists():
         raise Refused(f"expected a Python file or a folder of them, got {source.name}, which is not there")
-    target.mkdir()
+    found: list[tuple[Path, Path]] = []
     if source.is_file():
         if source.suffix != ".py":
             raise Refused(f"expected a .py file or a folder of them, got {source.name}")
-        pairs = [(source, target / source.name)]
+        found.append((source, Path(source.name)))
+    elif not source.is_dir():
+        raise Refused(f"expected a .py file or a folder of them, got {source.name}, a pipe or a device")
     else:
-        pairs = []
         for folder, folders, files in os.walk(source, followlinks=False):
             folders[:] = sorted(name for name in folders if name not in ("__pycache__", ".git", ".venv"))
-            there = target / source.name / Path(folder).relative_to(source)
-            pairs += [
+            there = source.name / Path(folder).relative_to(source)
+            found += [
                 (Path(folder) / name, there / name)
                 for name in sorted(files)
                 if name not in _LEFT_OUT and not name.endswith((".pth", ".pyc"))
             ]
-    total = 0
-    for number, (path, copy) in enumerate(pairs, 1):
+    kept, total = [], 0
+    for number, (path, place) in enumerate(found, 1):
         facts = path.lstat()
         if not stat.S_ISREG(facts.st_mode):
             continue
         total += facts.st_size
         if number > MOST_FILES or total > MOST_BYTES:
             raise Refused(f"{source.name}: more than {MOST_FILES} files or {MOST_BYTES >> 20} MiB")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy, follow_symlinks=False)
+        kept.append((path, place))
+    return kept
+
+
+def _copy_submission(source: Path, target: Path) -> None:
+    files = files_of(source)
+    target.mkdir()
+    for path, place in files:
+        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target / place, follow_symlinks=False)

@@ -77,6 +77,17 @@ def namespaces_work() -> str:
     return "" if found.returncode == 0 else found.stderr.strip()[-300:] or "unshare failed"
 
 
+@functools.cache
+def dies_with_parent() -> tuple[str, ...]:
+    """What to put before a command so that it is killed with the process that starts it; () where there is
+    nothing. Without it a grader that is killed leaves its sandbox behind, and nobody watches it any more."""
+    command = ("setpriv", "--pdeathsig", "KILL")
+    if not sys.platform.startswith("linux") or shutil.which(command[0]) is None:
+        return ()
+    found = subprocess.run([*command, shutil.which("true") or "/bin/true"], capture_output=True, check=False)
+    return command if found.returncode == 0 else ()  # there are small ones that do not know the flag
+
+
 def run(
     box: Box,
     arguments: Sequence[str],
@@ -108,6 +119,7 @@ def run(
         command = [*_UNSHARE, *command]
     elif sys.platform.startswith("linux"):  # who leaves the session becomes a child of this process
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+    command = [*dies_with_parent(), *command]
     before = set(_tree(os.getpid()))
     began = time.monotonic()
     process = subprocess.Popen(

@@ -22,7 +22,7 @@ import numpy as np
 
 from grading.outputs.grade import Grade, MilestoneGrade, Submission
 from grading.outputs.points import Points
-from grading.sandbox import Box, Limits, Outcome, Refused, Unreadable, read_array, read_json, run
+from grading.sandbox import Box, Limits, Outcome, Refused, Unreadable, files_of, read_array, read_json, run
 from grading.submissions.inside.requirements import LIBRARY
 from grading.submissions.inside.work import work
 from grading.submissions.profiles import chosen
@@ -109,17 +109,12 @@ def find(path: Path | str) -> Path:
 
 
 def fingerprint(path: Path) -> str:
-    """The SHA-256 of all files of a submission, and of their names."""
+    """The SHA-256 of all files of a submission that are graded, and of their names."""
     digest = hashlib.sha256()
-    files = (
-        [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
-    )
-    for file in files:
-        if "__pycache__" in file.parts:
-            continue
-        name = file.name if path.is_file() else file.relative_to(path).as_posix()
-        digest.update(f"{name}\0{file.stat().st_size}\0".encode())
-        digest.update(file.read_bytes())
+    for file, place in files_of(path):
+        content = file.read_bytes()
+        digest.update(f"{place.as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
     return digest.hexdigest()
 
 

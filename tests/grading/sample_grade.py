@@ -58,7 +58,7 @@ def rich(name: str = "a_students_framework") -> Grade:
             GateGrade("accuracy", "Accuracy on test data", "failed", 3.2, 8.0, "visible", 0.85, 0.52,
                       "share", "an accuracy of 52.0 %; expected 85.0 %",
                       "If all gates above are met, look at initialisation."),
-            GateGrade("used", "The convolutions do the work", "error", 0.0, 2.0, "visible", 0.6, None, "share",
+            GateGrade("used", "Convolutions do the work", "error", 0.0, 2.0, "visible", 0.6, None, "share",
                       "what it left cannot be judged: conv 1 has the shape (8, 9)", ""),
         ],
         value=0.52, curves={"loss": [2.3 * 0.97**i + 0.02 * (i % 3) for i in range(40)]}, confusion=counts,

@@ -1,4 +1,4 @@
-"""The report in a real browser: at the width of a desk and of a hand, in both schemes, cut off from any network."""
+"""The report in a real browser: as wide as a desk and a hand, light and dark, cut off from any network."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=2000",
 )  # fmt: skip
 DARK, LIGHT = 0, 1
-# The report in a frame of some width, and what a script that is not its own finds there. Contrast is WCAG's, of
-# every element with words in it, over the backgrounds behind it.
+# The report in a frame of some width, and what a script that is not its own finds there. Contrast is that of
+# WCAG, of every element with words in it, over the backgrounds behind it.
 FRAME = """<!doctype html><body style="margin:0">
 <iframe id="f" src="report.html" style="width:WIDTHpx;height:900px;border:0"></iframe>
 <pre id="out"></pre><script>
@@ -36,12 +36,14 @@ const over = (top, under) => [0, 1, 2].map(i => top[i] * top[3] + under[i] * (1 
 const linear = x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
 const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
 document.getElementById('f').onload = event => {
-  const page = event.target.contentDocument, view = event.target.contentWindow, root = page.documentElement;
+  const page = event.target.contentDocument, view = event.target.contentWindow;
+  const root = page.documentElement;
   for (const fold of page.querySelectorAll('details')) fold.open = true;
   let worst = [21, ''];
   const unseen = [];
   for (const element of page.body.querySelectorAll('*')) {
-    const own = [...element.childNodes].filter(n => n.nodeType === 3 && n.data.trim()).map(n => n.data.trim());
+    const texts = [...element.childNodes].filter(node => node.nodeType === 3);
+    const own = texts.map(node => node.data.trim()).filter(words => words);
     const style = view.getComputedStyle(element), box = element.getBoundingClientRect();
     if (!own.length || style.display === 'none' || (!box.width && element.closest('.head, .label'))) continue;
     if (box.width < 5 || box.height < 5 || box.left < 0) unseen.push(own.join(' '));
@@ -55,7 +57,8 @@ document.getElementById('f').onload = event => {
   }
   document.getElementById('out').textContent = 'FOUND' + JSON.stringify({
     needs: root.scrollWidth, has: root.clientWidth, unseen, contrast: worst[0], faintest: worst[1],
-    title: page.title, letters: page.body.innerText.length, back: view.getComputedStyle(page.body).backgroundColor,
+    title: page.title, letters: page.body.innerText.length,
+    back: view.getComputedStyle(page.body).backgroundColor,
     headings: [...page.querySelectorAll('h1, h2')].map(e => e.innerText),
     nameless: [...page.querySelectorAll('img:not([alt]), svg:not([aria-label]), [alt=""]')].length,
     broken: [...page.images].filter(i => !i.naturalWidth).length,
