@@ -102,6 +102,7 @@ def main():
     for name, value in settings["limits"].items():
         resource.setrlimit(getattr(resource, name), (value, value))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    os.nice(10)  # who watches has to get a turn, however many there are to be watched
     os.chdir(settings["folder"])
     os.execve(sys.argv[2], sys.argv[2:], settings["environment"])
 

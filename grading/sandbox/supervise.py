@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from grading.sandbox.box import ROOT, Box
+from grading.sandbox.crowd import Crowd
 
 LAUNCH = Path(__file__).with_name("launch.py")
 POLL, POLL_DISK = 0.02, 0.2  # seconds
@@ -119,7 +120,8 @@ def run(
         command = [*_UNSHARE, *command]
     elif sys.platform.startswith("linux"):  # who leaves the session becomes a child of this process
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
-    command = [*dies_with_parent(), *command]
+    crowd = Crowd(limits.processes)
+    command = [*dies_with_parent(), *crowd.entering(command)]
     before = set(_tree(os.getpid()))
     began = time.monotonic()
     process = subprocess.Popen(
@@ -136,7 +138,9 @@ def run(
             tree = [pid for pid in _tree(os.getpid()) if pid not in before]
             resident = sum(map(_resident_mib, tree))
             peak = max(peak, resident)
-            if seconds > limits.seconds or expired(seconds):
+            if crowd.full:
+                stopped = "processes"
+            elif seconds > limits.seconds or expired(seconds):
                 stopped = "time"
             elif sum(map(_threads, tree)) > limits.processes:
                 stopped = "processes"
@@ -148,8 +152,10 @@ def run(
                 stopped = "disk"
             else:
                 time.sleep(POLL)
+        stopped = "processes" if crowd.full else stopped
     finally:
         _end(process, before)
+        crowd.remove()
     seconds, said = time.monotonic() - began, printed.close()
     return Outcome(None if stopped else process.returncode, stopped, seconds, peak, said, isolation)
 

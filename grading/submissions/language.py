@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -31,16 +32,23 @@ class Language:
         self.network = Transformer(**of["gpt"], positions="learned", head=True)
 
     def paper(self, seed: int) -> Paper:
-        """Pieces of a text whose characters were given numbers by lot."""
+        """Pieces of a text whose characters were given numbers by lot.
+
+        Where a text is, its next tokens are: the loss is asked of sentences that no process is given, and the
+        ones that it is given are asked for answers alone.
+        """
         of, rng = self.of, np.random.default_rng([seed, self.of["number"]])
-        learned = datasets.load_grammar(seed=seed).train
-        asked = datasets.sample_sentences(of["questions"], seed=seed + 1)
-        learned, asked = ("\n".join(["", *lines, ""]) for lines in (learned, asked))
-        alphabet = sorted({*learned, *asked})
+        written = [
+            datasets.load_grammar(seed=seed).train,
+            datasets.sample_sentences(of["questions"], seed=seed + 1),
+            datasets.sample_sentences(of["shown"], seed=seed + 2),
+        ]
+        learned, asked, shown = ("\n".join(["", *lines, ""]) for lines in written)
+        alphabet = sorted({*learned, *asked, *shown})
         rng.shuffle(alphabet)
         context = self.network.context
-        (train_x, train_y), (test_x, test_y) = (
-            texts.pieces(texts.encoded(text, alphabet), context) for text in (learned, asked)
+        (train_x, train_y), unseen, (test_x, _) = (
+            texts.pieces(texts.encoded(text, alphabet), context) for text in (learned, asked, shown)
         )
         chosen = rng.permutation(len(train_x))[: of["examples"]]
         train_x, train_y = train_x[chosen], train_y[chosen]
@@ -61,16 +69,17 @@ class Language:
             arrays[f"given_{i}"] = (base + rng.normal(0, of["probe_scale"], shape)).astype(np.float32)
         task = {
             "gpt": {**of["gpt"]}, "lr": of["lr"], "epochs": of["epochs"], "batch": of["batch"],
-            "probe_lr": of["probe_lr"], "seed": seed % 2**32,
+            "probe_lr": of["probe_lr"],
+            "seed": int(rng.integers(2**32)),
         }  # fmt: skip
-        return Paper(task, arrays, (alphabet, test_x, test_y))
+        return Paper(task, arrays, (alphabet, *unseen))
 
     def judge(self, left: Left, paper: Paper) -> Verdict:
         """One finding for each gate; the loss is worked out from the weights alone."""
-        alphabet, test_x, test_y = paper.secret
+        alphabet, unseen_x, unseen_y = paper.secret
         names = [_part(name) for name in self.network.shapes]
         judge = LanguageJudge(
-            self.network, names, left, paper, test_x, test_y, paper.arrays["probe_y"], self.of["marks"]
+            self.network, names, left, paper, unseen_x, unseen_y, paper.arrays["probe_y"], self.of["marks"]
         )
         judge.lr, judge.least = self.of["probe_lr"], self.of["without"]
         findings = judge.common(
@@ -89,7 +98,7 @@ class Language:
 
 
 class LanguageJudge(Judge):
-    """The gates of a model that predicts the next token."""
+    """The gates of a model that predicts the next token. test_x, test_y: of the text that nobody saw."""
 
     lr = least = 0.0
 
@@ -134,8 +143,13 @@ class LanguageJudge(Judge):
         )
         return off
 
+    @functools.cached_property
+    def trained_answers(self) -> np.ndarray:
+        """Logits of the inputs that it was asked for, from the trained weights."""
+        return self.answer(self.weights(), self.paper.arrays["test_x"])
+
     def value(self) -> float:
-        self.reached = self.cross_entropy(self.trained_answers, self.test_y)
+        self.reached = self.cross_entropy(self.answer(self.weights(), self.test_x), self.test_y)
         mark = self.marks["pass"]
         require(self.reached <= mark, f"{self.reached:.3f} nats a character; expected at most {mark:g}")
         return self.reached
@@ -155,11 +169,12 @@ class LanguageJudge(Judge):
         return worse
 
     def writes(self, alphabet: list[str]) -> list[str]:
-        """A few lines of its own."""
-        if self.reached is None:
+        """A few lines of its own; none, where its weights are numbers that nobody can reckon with."""
+        if self.reached is None or not np.isfinite(self.reached):
             return []
         start = np.full((1, 1), alphabet.index("\n"))
-        written = self.network.write(self.weights(), start, 200, 0.7, 0)
+        with np.errstate(all="ignore"):  # what is finite in float64 may not be in float32
+            written = self.network.write(self.weights(), start, 200, 0.7, 0)
         return [texts.decoded(written[0, 1:], alphabet)]
 
 

@@ -50,7 +50,7 @@ class Layered:
             "layers": self._description(),
             "loss": "BCELoss" if self.binary else "CrossEntropyLoss",
             "probe_lr": GATES["probe_lr"],
-            "seed": seed % 2**32,
+            "seed": int(rng.integers(2**32)),
             "schedule": of["schedule"],
             "batch": of["batch"],
         }

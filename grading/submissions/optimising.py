@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tinytorch as tt
-from grading import optimised
+from grading import exams, optimised
 from grading.exams import Exam
-from grading.gates import require
-from grading.networks import Network
-from grading.optimised import Optimised
-from grading.sandbox import Unreadable
-from grading.sandbox.reading import read_bytes
+from grading.gates import NotMet, require
+from grading.networks import Network, Weights
 from grading.submissions import judging
+from grading.submissions.inside.optimising import student
 from grading.submissions.judging import apart, finding
+from grading.submissions.received import Received
 from grading.submissions.trial import Left, Paper, Trial, Verdict
 from grading.submissions.unseen import digits
 from grading.thresholds import MILESTONES, ROOT, SYSTEMS
@@ -28,7 +26,7 @@ GATES = (
     "ran", "saved", "codes", "times_smaller", "int8_quality", "int8_answers", "zeros", "zeros_quality",
     "half_smaller", "half_quality", "half_faster", "distillation_loss", "distilled",
 )  # fmt: skip
-_MOST_BYTES, _MOST_HEADER = 8 << 20, 2048
+_MOST_HEADER = 2048
 
 
 class Optimising:
@@ -65,8 +63,12 @@ class Optimising:
             "probe_y": rng.integers(0, 10, len(logits[0])),
             **{f"weight.{name}": array for name, array in weights.items()},
         }
-        task = {**{k: self.of[k] for k in ("hidden", "epochs", "lr", "batch")}, "seed": seed % 2**32,
-                "distilled": SYSTEMS["distilled"], "names": [_file(name) for name in FILES]}  # fmt: skip
+        task = {
+            **{name: self.of[name] for name in ("hidden", "epochs", "lr", "batch")},
+            "distilled": SYSTEMS["distilled"],
+            "seed": int(rng.integers(2**32)),
+            "names": [_file(name) for name in FILES],
+        }
         return Paper(task, arrays, exam)
 
     def judge(self, left: Left, paper: Paper) -> Verdict:
@@ -75,19 +77,20 @@ class Optimising:
         rows = {
             name: {"name": name, "file": _file(name), "bytes": 0, "quality": {"value": 0.0}} for name in FILES
         }
-        found = Optimised("mlp", self.milestone, rows, left.folder)
+        given = {k.removeprefix("weight."): a for k, a in paper.arrays.items() if k.startswith("weight.")}
+        shapes = {name: array.shape for name, array in given.items()}
+        found = Received("mlp", self.milestone, rows, left.folder, shapes=shapes)
         reached: list[float] = []
 
         def ran() -> None:
             left.ended()
             for name in FILES:
-                _check(left.folder / _file(name))
+                found.weights(name)
 
         def saved() -> None:
             """All others are measured by this file, so it has to be the network, and no longer than it is."""
-            given = {k.removeprefix("weight."): a for k, a in paper.arrays.items() if k.startswith("weight.")}
             own = found.weights("float32")
-            same = own.keys() == given.keys() and all(np.array_equal(own[k], given[k]) for k in given)
+            same = all(np.array_equal(own[name], array) for name, array in given.items())
             require(same, "the file of the network as it is does not hold the weights that it was given")
             size, least = found.file("float32").stat().st_size, 4 * sum(a.size for a in given.values())
             most = least + _MOST_HEADER
@@ -130,18 +133,22 @@ class Optimising:
             return off
 
         def distilled() -> float:
-            """Five students that had a teacher, beside the same five without."""
-            seeds = range(SYSTEMS["distilled"]["seeds"])
-            right = {
-                kind: [self._right(left, f"{kind}_{seed}", exam) for seed in seeds]
-                for kind in ("taught", "alone")
-            }
-            gain = statistics.fmean(right["taught"]) - statistics.fmean(right["alone"])
-            least = SYSTEMS["distilled"]["better"]
+            """Five students that had a teacher, beside the same five without, which learn here: a process
+            that makes the one might make the other worse."""
+            of = SYSTEMS["distilled"]
+            taught = [
+                self._right([left.array(f"taught_{seed}_{i}") for i in range(4)], exam)
+                for seed in range(of["seeds"])
+            ]
+            alone = [
+                self._right([p.data for p in student(of, seed, paper.arrays).parameters()], exam)
+                for seed in range(of["seeds"])
+            ]
+            gain, least = statistics.fmean(taught) - statistics.fmean(alone), of["better"]
             require(
                 gain >= least,
                 f"with a teacher the student is {100 * gain:+.2f} points better than alone; expected at "
-                f"least {100 * least:g}, on the mean of {len(right['alone'])} seeds",
+                f"least {100 * least:g}, on the mean of {of['seeds']} seeds",
             )
             return gain
 
@@ -177,13 +184,12 @@ class Optimising:
         findings = [finding(name, title, _readable(gate), *rest) for name, title, gate, *rest in gates]
         return Verdict(findings, reached[0] if reached else None, {"loss": left.losses()})
 
-    def _right(self, left: Left, name: str, exam: Exam) -> float:
-        """The accuracy of a student, from its weights."""
+    def _right(self, arrays: list[np.ndarray], exam: Exam) -> float:
+        """The accuracy of a student, from weight and bias of its layers."""
         network = Network((64,), [f"linear {SYSTEMS['distilled']['hidden']}", "relu", "linear 10"])
         parts = [f"{layer}.{what}" for layer in range(2) for what in ("weight", "bias")]
-        weights = {part: left.array(f"{name}_{i}") for i, part in enumerate(parts)}
-        answers = network.answer(network.read(weights), exam.x.astype(np.float64))
-        return float(np.mean(answers.argmax(1) == exam.y))
+        weights: Weights = network.read(dict(zip(parts, arrays, strict=True)))
+        return exams.accuracy(network, weights, exam.x, exam.y)
 
 
 def _distillation(student: np.ndarray, teacher: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
@@ -206,25 +212,14 @@ def _file(name: str) -> str:
     return f"{name.replace(' % ', '_').replace(' ', '_')}.safetensors"
 
 
-def _check(path: Path) -> None:
-    try:
-        read_bytes(path, _MOST_BYTES)
-    except Unreadable as error:
-        require(False, f"it left no file that can be read: {error}")
-
-
 def _readable(gate: Any) -> Any:
-    """A file that no library can read is the submission's fault."""
+    """A file that does not fit the network is the submission's fault."""
 
     def checked() -> Any:
         try:
             return gate()
         except (OSError, KeyError, ValueError) as error:
-            require(False, f"its files cannot be read: {type(error).__name__}: {error!s:.200}")
-        except Exception as error:
-            if type(error).__name__ != "SafetensorError":
-                raise
-            require(False, f"its files cannot be read: {error!s:.200}")
+            raise NotMet(f"its files cannot be read: {type(error).__name__}: {error!s:.200}") from None
 
     return checked
 

@@ -21,7 +21,10 @@ from grading.sandbox import Outcome
 
 @dataclass(frozen=True)
 class Paper:
-    """Questions. task: what JSON can hold. arrays: training data, test inputs. secret: the parent's alone."""
+    """Questions. task: what JSON can hold. arrays: training data, test inputs. secret: the parent's alone.
+
+    The task's seed is drawn, and is not that of the data: whoever knew this one could make the answers anew.
+    """
 
     task: dict[str, Any]
     arrays: dict[str, np.ndarray]

@@ -44,19 +44,21 @@ def run(names: Mapping[str, Any], task: Mapping[str, Any], arrays: dict[str, np.
     names["save_model"](half, files[3])
 
     criterion = names["DistillationLoss"](task["distilled"]["temperature"], task["distilled"]["alpha"])
-    student = tt.tensor(arrays["probe_student"], requires_grad=True)
-    loss = criterion(student, tt.tensor(arrays["probe_teacher"]), tt.tensor(arrays["probe_y"]))
+    logits = tt.tensor(arrays["probe_student"], requires_grad=True)
+    loss = criterion(logits, tt.tensor(arrays["probe_teacher"]), tt.tensor(arrays["probe_y"]))
     loss.backward()
     save(out / "loss.npy", numbers(loss))
-    if student.grad is not None:
-        save(out / "gradient_0.npy", numbers(student.grad))
+    if logits.grad is not None:
+        save(out / "gradient_0.npy", numbers(logits.grad))
+
+    def taught(output: Any, x: Any, labels: Any) -> Any:
+        with tt.no_grad():
+            said = model(x)
+        return criterion(output, said, labels)
+
     for seed in range(task["distilled"]["seeds"]):
-        for kind in ("taught", "alone"):
-            student = _student(
-                model, criterion if kind == "taught" else None, task["distilled"], seed, arrays
-            )
-            for i, parameter in enumerate(student.parameters()):
-                save(out / f"{kind}_{seed}_{i}.npy", numbers(parameter))
+        for i, parameter in enumerate(student(task["distilled"], seed, arrays, taught).parameters()):
+            save(out / f"taught_{seed}_{i}.npy", numbers(parameter))
     return {"losses": curve}
 
 
@@ -85,10 +87,11 @@ def _finetune(
     return curve
 
 
-def _student(
-    teacher: Any, criterion: Any, of: Mapping[str, Any], seed: int, arrays: dict[str, np.ndarray]
+def student(
+    of: Mapping[str, Any], seed: int, arrays: Mapping[str, np.ndarray], loss: Callable[..., Any] | None = None
 ) -> Any:
-    """A small network that learns from few images, by their labels or by what the teacher says, too."""
+    """A small network that learns from few images: by their labels alone, which the grader does, too, or by
+    `loss`(output, images, labels)."""
     import tinytorch as tt
     from tinytorch.models import MLP
 
@@ -96,21 +99,17 @@ def _student(
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(arrays["train_x"]))[: of["images"]]
     x, y = arrays["train_x"][chosen], arrays["train_y"][chosen]
-    with tt.no_grad():
-        said = numbers(teacher(tt.tensor(x)))
-    student = MLP(64, (of["hidden"],), 10)
+    model = MLP(64, (of["hidden"],), 10)
     parts = -(-len(x) // of["batch"])
-    optimizer = tt.optim.AdamW(student.parameters(), lr=of["lr"], weight_decay=1e-2)
+    optimizer = tt.optim.AdamW(model.parameters(), lr=of["lr"], weight_decay=1e-2)
     schedule = tt.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=of["lr"], total_steps=of["epochs"] * parts)
     for _ in range(of["epochs"]):
         for rows in np.array_split(rng.permutation(len(x)), parts):
             optimizer.zero_grad()
-            output, labels = student(tt.tensor(x[rows])), tt.tensor(y[rows])
-            if criterion is None:
-                loss = tt.cross_entropy(output, labels)
-            else:
-                loss = criterion(output, tt.tensor(said[rows]), labels)
-            loss.backward()
+            images, labels = tt.tensor(x[rows]), tt.tensor(y[rows])
+            output = model(images)
+            lost = tt.cross_entropy(output, labels) if loss is None else loss(output, images, labels)
+            lost.backward()
             optimizer.step()
             schedule.step()
-    return student.eval()
+    return model.eval()
