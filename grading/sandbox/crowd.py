@@ -22,6 +22,7 @@ class Crowd:
     def __init__(self, most: int):
         self.folder: Path | None = None
         for place in PLACES:
+            _sweep(place)
             folder = place / f"tinytorch-{os.getpid()}-{next(_numbers)}"
             with contextlib.suppress(OSError):
                 folder.mkdir()
@@ -56,3 +57,11 @@ class Crowd:
                 self.folder.rmdir()
                 return
             time.sleep(0.02)
+
+
+def _sweep(place: Path) -> None:
+    """Groups of graders that were killed before they could take theirs away."""
+    for folder in place.glob("tinytorch-*-*"):
+        if not Path("/proc", folder.name.split("-")[1]).exists():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
