@@ -5,13 +5,15 @@
         answers = read_array(box.out / "answers.npy")
 
 Where the kernel allows it the process gets user, mount, process, network and IPC namespaces of its own: it
-sees no other process, no network, and none of the folders with test labels. Elsewhere it is a session of its
-own whose tree is watched and killed, and sockets are refused in Python only.
+sees no other process, no network, and of all files the system's programs and its box. Elsewhere it is a
+session of its own whose tree is watched and killed; Landlock closes files to it, and seccomp sockets and
+signals, where the kernel has them.
 """
 
 from grading.sandbox.box import Box, Refused, files_of
 from grading.sandbox.reading import Unreadable, read_array, read_json
-from grading.sandbox.supervise import Limits, Outcome, dies_with_parent, namespaces_work, run
+from grading.sandbox.supervise import Limits, Outcome, dies_with_parent, run
+from grading.sandbox.walls import namespaces_work
 
 __all__ = [
     "Box",

@@ -7,14 +7,12 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tinytorch.kernels._jit import cache_folder
+from grading.sandbox import trees
+from grading.sandbox.view import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 INSIDE = ROOT / "grading" / "submissions" / "inside"
 MOST_FILES, MOST_BYTES = 2000, 32 << 20  # of a submission
 _LEFT_OUT = (
@@ -41,21 +39,17 @@ class Box:
 
     @classmethod
     def make(cls, submission: Path) -> Box:
-        """A new box with copies of the submission, of the library without its data, and of its kernels.
+        """A new box with copies of the submission and of the library without its data.
 
         Raises Refused for what is no Python file and no folder of them, and for what is too much.
         """
         box = cls(Path(tempfile.mkdtemp(prefix="tinytorch-box-")))
         try:
-            for name in ("in", "out", "home", "tmp", "cache", "settings"):
+            for name in ("in", "out", "home", "tmp", "settings"):
                 (box.root / name).mkdir()
             _copy_submission(submission, box.root / "submission")
             shutil.copytree(ROOT / "tinytorch", box.root / "lib" / "tinytorch", ignore=_without_data)
             shutil.copytree(INSIDE, box.root / "lib" / "inside")
-            if (warm := cache_folder()).is_dir():
-                shutil.copytree(
-                    warm, box.root / "cache" / "kernels" / warm.name, copy_function=shutil.copyfile
-                )
         except BaseException:
             box.remove()
             raise
@@ -84,15 +78,8 @@ class Box:
         self.remove()
 
     def remove(self) -> None:
-        """Delete everything, whatever its permissions are by now."""
-
-        def again(function: Callable[..., Any], path: str, _: object) -> None:
-            for place in (Path(path).parent, Path(path)):
-                if not place.is_symlink() and place.exists():
-                    place.chmod(stat.S_IRWXU)
-            function(path)
-
-        shutil.rmtree(self.root, onerror=again)
+        """Delete everything, whatever became of it."""
+        trees.remove(self.root)
 
 
 def _without_data(folder: str, names: list[str]) -> set[str]:

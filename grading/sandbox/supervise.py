@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,18 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from grading.sandbox.box import ROOT, Box
+from grading.sandbox import trees
+from grading.sandbox.box import Box
 from grading.sandbox.crowd import Crowd
+from grading.sandbox.walls import Walls
 
-LAUNCH = Path(__file__).with_name("launch.py")
 POLL, POLL_DISK = 0.02, 0.2  # seconds
-WRITABLE = ("out", "home", "tmp", "cache")  # of the box
-_PYTHON = (sys.executable, "-I", "-B")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_SUBREAPER = 36
-_HOLDERS = ("/mnt", "/media", "/srv", "/opt")  # where things are put down while folders are covered
-# -r: root inside, nobody outside. --kill-child: whoever kills unshare kills all of it.
-_UNSHARE = ("unshare", "-U", "-r", "-n", "-m", "-p", "-i", "-f", "--kill-child", "--mount-proc")
+_DUMPABLE, _SUBREAPER = 4, 36  # of prctl(2)
 
 
 @dataclass(frozen=True)
@@ -64,21 +58,6 @@ class Outcome:
 
 
 @functools.cache
-def namespaces_work() -> str:
-    """ "" where a process can be given namespaces of its own, else why not; tried once."""
-    if not sys.platform.startswith("linux") or shutil.which("unshare") is None:
-        return "no unshare(1) on this system"
-    true = shutil.which("true") or "/bin/true"
-    with tempfile.TemporaryDirectory(prefix="tinytorch-probe-") as folder:
-        box = Box(Path(folder))
-        for name in (*WRITABLE, "settings"):
-            (box.root / name).mkdir()
-        launch = [*_UNSHARE, *_PYTHON, str(LAUNCH), _write_settings(box, Limits(), True), true]
-        found = subprocess.run(launch, capture_output=True, text=True, check=False, timeout=20)
-    return "" if found.returncode == 0 else found.stderr.strip()[-300:] or "unshare failed"
-
-
-@functools.cache
 def dies_with_parent() -> tuple[str, ...]:
     """What to put before a command so that it is killed with the process that starts it; () where there is
     nothing. Without it a grader that is killed leaves its sandbox behind, and nobody watches it any more."""
@@ -102,24 +81,20 @@ def run(
     namespaces: None uses them where they work. expired: asked at every look, with the seconds so far,
     whether the time is up before `limits.seconds`.
     """
-    problem = namespaces_work() if namespaces is None else "" if namespaces else "switched off"
-    isolation = {
-        "namespaces": not problem,
-        "network": "namespace" if not problem else "refused socket",
-        "user": "root of its own namespace, without capabilities" if not problem else "the grader's",
-        "notes": [
-            f"no namespaces ({problem}): files of the machine can be read, sockets are refused in Python only"
-        ]
-        if problem
-        else [],
+    walls = Walls.here(namespaces)
+    bounds = {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_FSIZE": limits.file_mib << 20,
+        "RLIMIT_NOFILE": limits.open_files,
+        "RLIMIT_CPU": int(limits.seconds * (os.cpu_count() or 1)) + 5,
     }
-    settings = _write_settings(box, limits, not problem)
+    settings, writable = walls.prepare(box, bounds)
     script, *rest = arguments
-    command = [*_PYTHON, str(LAUNCH), settings, *_PYTHON, str(box.root / script), *rest]
-    if not problem:
-        command = [*_UNSHARE, *command]
-    elif sys.platform.startswith("linux"):  # who leaves the session becomes a child of this process
+    command = walls.command(settings, [str(box.root.resolve() / script), *rest])
+    if walls.problem and sys.platform.startswith("linux"):
+        # Who leaves the session becomes a child of this process, whose memory is nobody's to read.
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_DUMPABLE, 0, 0, 0, 0)
     crowd = Crowd(limits.processes)
     command = [*dies_with_parent(), *crowd.entering(command)]
     before = set(_tree(os.getpid()))
@@ -130,7 +105,7 @@ def run(
     )  # fmt: skip
     assert process.stdout is not None
     printed = _Printed(process.stdout, limits.output_kib << 10)
-    disk = _Disk(box)
+    disk = _Disk(writable)
     peak, stopped = 0.0, ""
     try:
         while process.poll() is None and not stopped:
@@ -157,69 +132,8 @@ def run(
         _end(process, before)
         crowd.remove()
     seconds, said = time.monotonic() - began, printed.close()
-    return Outcome(None if stopped else process.returncode, stopped, seconds, peak, said, isolation)
-
-
-def _write_settings(box: Box, limits: Limits, namespaces: bool) -> str:
-    descriptor, path = tempfile.mkstemp(suffix=".json", dir=box.root / "settings")
-    with open(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(_settings(box, limits, namespaces), stream)
-    return path
-
-
-def _settings(box: Box, limits: Limits, namespaces: bool) -> dict[str, Any]:
-    """What `launch.py` needs. Covered are the checkout, home and the folders of temporary files and of data,
-    but for the interpreter, its packages and the box."""
-    root = box.root.resolve()
-    data = os.environ.get("TINYTORCH_DATA_DIR")
-    cache = os.environ.get("XDG_CACHE_HOME")
-    wanted = [
-        ROOT,
-        Path.home(),
-        Path(tempfile.gettempdir()),
-        Path("/tmp"),
-        Path("/var/tmp"),
-        Path("/run"),  # sockets of the machine's services
-    ]
-    wanted += [Path(text) for text in (data, cache) if text]
-    covered = sorted({path.resolve() for path in wanted if path.is_dir()} - {Path("/")})
-    # What lies in another that is covered is gone with it, unless it is kept.
-    outer = [
-        path for path in covered if not any(path != other and path.is_relative_to(other) for other in covered)
-    ]
-    packages = {str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix)} - {"/usr", "/"}
-    keep = packages | {str(root)}
-    environment = {
-        "PATH": os.defpath,
-        "HOME": str(root / "home"),
-        "TMPDIR": str(root / "tmp"),
-        "LANG": "C.UTF-8",
-        "PYTHONIOENCODING": "utf-8",
-        "PYTHONHASHSEED": "0",
-        "TINYTORCH_CACHE_DIR": str(root / "cache"),
-        "TINYTORCH_DATA_DIR": str(root / "home"),
-        "TINYTORCH_OFFLINE": "1",
-        "TINYTORCH_QUIET": "1",
-        "TINYTORCH_SOCKETS": "" if namespaces else "refused",
-        "MPLBACKEND": "Agg",
-    }
-    threads = os.environ.get("NUMBA_NUM_THREADS", str(len(os.sched_getaffinity(0))))
-    environment |= dict.fromkeys(("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), threads)
-    return {
-        "namespaces": namespaces,
-        "folder": str(root / "home"),
-        "cover": [str(path) for path in outer],
-        "keep": sorted(keep),
-        "holder": next(path for path in _HOLDERS if Path(path).is_dir()),
-        "writable": [str(root / name) for name in WRITABLE],
-        "limits": {
-            "RLIMIT_CORE": 0,
-            "RLIMIT_FSIZE": limits.file_mib << 20,
-            "RLIMIT_NOFILE": limits.open_files,
-            "RLIMIT_CPU": int(limits.seconds * (os.cpu_count() or 1)) + 5,
-        },
-        "environment": environment,
-    }
+    code = None if stopped else process.returncode
+    return Outcome(code, stopped, seconds, peak, said, walls.isolation)
 
 
 class _Printed:
@@ -278,26 +192,18 @@ def _threads(pid: int) -> int:
 
 
 class _Disk:
-    """How much was written since it was made: by size on disk, so holes count nothing, but 4 KiB a file."""
+    """How much was written since it was made: looked at every POLL_DISK seconds."""
 
-    def __init__(self, box: Box):
-        self._folders = [box.root / name for name in WRITABLE]
-        self._before, self._at, self._mib = self._count(), 0.0, 0.0
+    def __init__(self, folders: Sequence[Path]):
+        self._folders = folders
+        # What cannot be counted now cannot be later: the difference has to be too much and not NaN.
+        self._before = min(trees.size(folders), sys.float_info.max)
+        self._at, self._mib = 0.0, 0.0
 
     def mib(self, seconds: float) -> float:
-        """MiB, looked at every POLL_DISK seconds."""
         if seconds - self._at > POLL_DISK:
-            self._at, self._mib = seconds, (self._count() - self._before) / 2**20
+            self._at, self._mib = seconds, (trees.size(self._folders) - self._before) / 2**20
         return self._mib
-
-    def _count(self) -> int:
-        total = 0
-        for top in self._folders:
-            for folder, folders, files in os.walk(top) if not top.is_symlink() else ():
-                for name in (*files, *folders):
-                    with contextlib.suppress(OSError):
-                        total += max(os.lstat(os.path.join(folder, name)).st_blocks * 512, 4096)
-        return total
 
 
 def _end(process: subprocess.Popen, before: set[int]) -> None:

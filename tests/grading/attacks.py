@@ -123,7 +123,7 @@ for pid in (os.getppid(), 1, -1):
 """,
 }
 
-# Each prints FOUND where it reached what it must not.
+# Each prints FOUND where it reached what it must not. VICTIM is a process of the grader's user.
 CURIOUS = {
     "a secret of the machine": "print('FOUND', open('SECRET').read())",
     "test labels beside the library": """
@@ -132,45 +132,120 @@ for kind in ('npz', 'npy', 'safetensors'):
     for path in glob.glob('BOX/lib/**/*.' + kind, recursive=True):
         print('FOUND', path)
 """,
-    "the checkout": "import os; print('FOUND' if os.path.exists('CHECKOUT/milestones') else 'nothing')",
-    "the grader's own files": """
-import os
-print('FOUND' if os.path.exists('CHECKOUT/grading/gates.py') else 'nothing')
+    "test labels in the checkout": """
+import glob
+for path in glob.glob('CHECKOUT/tinytorch/**/*.npz', recursive=True):
+    print('FOUND', len(open(path, 'rb').read()))
 """,
-    "the home of the grader": """
-import os
-print('FOUND' if set(os.listdir('HOME')) - {'.pyenv'} else 'nothing')
+    "the grader's own files": "print('FOUND', len(open('CHECKOUT/grading/gates.py').read()))",
+    "data where the grader has them": "print('FOUND', open('DATA/labels').read())",
+    "any other file of the machine": """
+import os, sys
+known = ('/proc', '/sys', '/dev', '/usr', '/lib', '/lib32', '/lib64', '/bin', '/sbin', '/etc/alternatives')
+known += (sys.prefix, sys.base_prefix, 'BOX')
+harmless = ('group', 'hosts', 'ld.so.cache', 'ld.so.conf', 'localtime', 'nsswitch.conf', 'passwd')
+for folder, folders, files in os.walk('/'):
+    folders[:] = [name for name in folders if os.path.join(folder, name) not in known]
+    for name in files:
+        path = os.path.join(folder, name)
+        if folder.startswith('/etc') and (name in harmless or 'ld.so.conf.d' in folder): continue
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        except OSError:
+            continue
+        print('FOUND', path); sys.exit()
 """,
     "memory of another process": """
-import glob
+import glob, os
 for path in glob.glob('/proc/[0-9]*/mem'):
-    if path.split('/')[2] not in ('self', str(__import__('os').getpid())):
-        print('FOUND', path)
+    if path.split('/')[2] != str(os.getpid()):
+        try: print('FOUND', open(path, 'rb'))
+        except OSError: pass
+""",
+    "what other processes were told": """
+import glob, os
+for path in glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/[0-9]*/cmdline'):
+    if path.split('/')[2] != str(os.getpid()):
+        try: print('FOUND', open(path, 'rb').read(20))
+        except OSError: pass
 """,
     "what the grader was told": """
 import os
-print('FOUND' if 'A_SECRET_OF_THE_GRADER' in os.environ else 'nothing')
+if 'TOLD_ONLY_TO_THE_GRADER' in os.environ: print('FOUND')
+""",
+    "another process taken over": """
+import ctypes, os
+libc = ctypes.CDLL(None)
+for pid in (VICTIM, os.getppid()):
+    if pid and libc.ptrace(16, pid, 0, 0) == 0:
+        os.waitpid(pid, 0x40000000); libc.ptrace(17, pid, 0, 0); print('FOUND')
+""",
+    "memory read without opening it": """
+import ctypes
+class Piece(ctypes.Structure): _fields_ = (('start', ctypes.c_void_p), ('length', ctypes.c_size_t))
+here, there = Piece(ctypes.addressof(ctypes.create_string_buffer(8)), 8), Piece(8, 8)
+libc = ctypes.CDLL(None, use_errno=True)
+libc.process_vm_readv(VICTIM, ctypes.byref(here), 1, ctypes.byref(there), 1, 0)
+if ctypes.get_errno() == 14: print('FOUND')  # a bad address: who may not read is not told
+""",
+    "a signal to another process": "import os; os.kill(VICTIM, 0); print('FOUND')",
+    "a signal to all processes": "import os; os.kill(-1, 0); print('FOUND')",
+    "a signal through a handle": """
+import os, signal
+signal.pidfd_send_signal(os.pidfd_open(VICTIM), 0); print('FOUND')
 """,
     "a server on this machine": """
 import socket
 socket.create_connection(('127.0.0.1', PORT), 1); print('FOUND')
+""",
+    "a server on this machine, in C": """
+import ctypes, socket, struct
+libc = ctypes.CDLL(None)
+handle = libc.socket(2, 1, 0)
+address = struct.pack('=H', 2) + struct.pack('!H', PORT) + bytes([127, 0, 0, 1]) + bytes(8)
+if libc.connect(handle, address, 16) == 0: print('FOUND')
 """,
     "a name on the network": "import socket; socket.getaddrinfo('example.org', 80); print('FOUND')",
     "an abstract socket": """
 import socket
 s = socket.socket(socket.AF_UNIX); s.connect(chr(0) + 'a-secret-socket'); print('FOUND')
 """,
-    "the warm kernels": "import os; print('FOUND' if os.path.exists('WARM') else 'nothing')",
+    "a socket to the host of a virtual machine": """
+import socket
+socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM); print('FOUND')
+""",
+    "sockets past the filter": """
+import ctypes
+if ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(256)) >= 0: print('FOUND')
+""",
+    "the warm kernels changed": """
+import glob, os
+for path in ['WARM', *glob.glob(os.environ.get('TINYTORCH_CACHE_DIR', '') + '/kernels/*')]:
+    try:
+        open(path + '/left-behind', 'w').close(); print('FOUND')
+    except OSError: pass
+""",
+    "the library changed": "open('BOX/lib/tinytorch/__init__.py', 'a').close(); print('FOUND')",
+    "questions changed": "open('BOX/in/tasks.json', 'w').close(); print('FOUND')",
     "a place in the interpreter": """
 import sys, os
-place = os.path.join(sys.prefix, 'left-behind')
-open(place, 'w').write('x'); print('FOUND')
+open(os.path.join(sys.prefix, 'left-behind'), 'w').close(); print('FOUND')
 """,
-    "another namespace": """
+    "a place among temporary files": "open('/tmp/grade.json', 'w').close(); print('FOUND')",
+    "a mount undone": """
 import ctypes
-print('FOUND' if ctypes.CDLL(None).umount2(b'CHECKOUT', 2) == 0 else 'nothing')
+if ctypes.CDLL(None).umount2(b'CHECKOUT', 2) == 0: print('FOUND')
 """,
 }
+# Those that would find something in a process without a sandbox, on any Linux, and would break nothing.
+WOULD_FIND = (
+    "a secret of the machine", "test labels beside the library", "test labels in the checkout",
+    "the grader's own files", "data where the grader has them",
+    "any other file of the machine", "what other processes were told", "what the grader was told",
+    "a signal to another process", "a signal to all processes", "a signal through a handle",
+    "a server on this machine", "a server on this machine, in C", "an abstract socket", "the library changed",
+    "questions changed",
+)  # fmt: skip
 
 # What ends each; "" where it ends by itself and has to leave nothing behind.
 GREEDY = {
@@ -190,7 +265,7 @@ while True: time.sleep(1)
 """, "time"),
     "stopped by itself": ("""
 import os, signal, time
-os.kill(os.fork() or os.getpid(), signal.SIGSTOP)
+os.kill(os.getpid(), signal.SIGSTOP)
 time.sleep(99)
 """, "time"),
     "an exit that never ends": ("import atexit, time; atexit.register(time.sleep, 99)", "time"),
@@ -222,5 +297,12 @@ if os.fork() == 0:
         time.sleep(99)
     os._exit(0)
 """, ""),
+    "folders in folders without end": ("""
+import os
+os.chdir('BOX/out')
+for i in range(10**9):
+    os.mkdir('d'); os.chdir('d')
+    if i == 2000: os.chmod('BOX/out/d', 0)
+""", "disk"),
     "another program": ("import os; os.execv('/bin/sleep', ['sleep', '99'])", "time"),
 }  # fmt: skip

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
-from grading.sandbox import Box, Limits, Unreadable, namespaces_work, read_array, run
+from grading.sandbox import (
+    Box,
+    Limits,
+    Unreadable,
+    landlock,
+    namespaces_work,
+    read_array,
+    run,
+    syscalls,
+    view,
+)
 from grading.sandbox.box import ROOT
 from grading.sandbox.supervise import _tree
 from grading.submissions.grade import grade
-from tests.grading.attacks import CURIOUS, DISHONEST, GREEDY
+from tests.grading.attacks import CURIOUS, DISHONEST, GREEDY, WOULD_FIND
 from tinytorch.kernels._jit import cache_folder
 
 MICRO = (ROOT / "examples" / "micro.py").read_text("utf-8").partition('if __name__ == "__main__":')[0]
@@ -26,6 +38,11 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="th
 with_namespaces = pytest.mark.skipif(
     bool(namespaces_work()), reason=f"no namespaces here: {namespaces_work()}"
 )
+with_landlock = pytest.mark.skipif(
+    landlock.version() < 6 or not syscalls.known(), reason="this kernel has no Landlock that keeps signals in"
+)
+# What `run` is told of namespaces.
+WALLS = (pytest.param(True, marks=with_namespaces), pytest.param(False, marks=with_landlock))
 
 
 @pytest.fixture
@@ -51,6 +68,11 @@ def placed(code: str, **places: object) -> str:
     return code
 
 
+def found(output: str) -> bool:
+    """Tracebacks quote the word, too."""
+    return any(line.startswith("FOUND") for line in output.splitlines())
+
+
 def in_its_box(code: str) -> str:
     """A submission does not know its box; it can find it."""
     return "BOX_ = __import__('os').environ['HOME'].rsplit('/', 1)[0]\n" + code.replace("'BOX", "BOX_ + '")
@@ -69,45 +91,110 @@ def test_without_an_attack_the_whole_one_passes_and_the_broken_one_does_not(tmp_
 
 @pytest.mark.parametrize("attack", DISHONEST)
 def test_dishonesty_does_not_pass(attack, tmp_path, secret, nothing_left):
+    if namespaces_work() and not syscalls.known():
+        pytest.skip("nothing here keeps a signal to all processes in")
     code = placed(in_its_box(DISHONEST[attack]), SECRET=secret)
-    (found,) = grade(submission(tmp_path, f"{BROKEN}\n{code}"), ["perceptron"], seed=0).milestones
-    assert found.status == "failed"
-    assert found.score < found.max_score
-    assert found.mark is None
+    (graded,) = grade(submission(tmp_path, f"{BROKEN}\n{code}"), ["perceptron"], seed=0).milestones
+    assert graded.status == "failed"
+    assert graded.score < graded.max_score
+    assert graded.mark is None
     assert not secret.with_name("secret.pickled").exists()
     assert not Path("/tmp/grade.json").exists()
 
 
-@with_namespaces
-@pytest.mark.parametrize("attack", CURIOUS)
-def test_curiosity_finds_nothing(attack, tmp_path, secret, nothing_left, monkeypatch):
-    monkeypatch.setenv("A_SECRET_OF_THE_GRADER", "1")
+@pytest.fixture
+def curious(tmp_path, secret, monkeypatch):
+    """`curious(attack)`: its source, with places and neighbours that are there to be found."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "labels").write_text("labels")
+    monkeypatch.setenv("TINYTORCH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TOLD_ONLY_TO_THE_GRADER", "1")
+    victim = subprocess.Popen(["sleep", "60"])
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:
         abstract.bind("\0a-secret-socket")
         abstract.listen()
-        code = placed(
-            in_its_box(CURIOUS[attack]), SECRET=secret, CHECKOUT=ROOT, HOME=Path.home(),
-            PORT=server.getsockname()[1], WARM=cache_folder(),
-        )  # fmt: skip
-        with Box.make(submission(tmp_path, code)) as box:
-            outcome = run(box, ["submission/attack.py"], Limits(seconds=20))
+        places = {
+            "SECRET": secret, "CHECKOUT": ROOT, "DATA": tmp_path / "data", "WARM": cache_folder(),
+            "PORT": server.getsockname()[1], "VICTIM": victim.pid,
+        }  # fmt: skip
+        yield lambda attack: placed(in_its_box(CURIOUS[attack]), **places)
+    victim.kill()
+    victim.wait()
+
+
+@pytest.mark.parametrize("namespaces", WALLS, ids=["namespaces", "landlock"])
+@pytest.mark.parametrize("attack", CURIOUS)
+def test_curiosity_finds_nothing(attack, namespaces, tmp_path, curious, nothing_left):
+    with Box.make(submission(tmp_path, curious(attack))) as box:
+        outcome = run(box, ["submission/attack.py"], Limits(seconds=20), namespaces=namespaces)
     assert outcome.stopped == ""
-    assert "FOUND" not in outcome.output
+    assert not found(outcome.output), outcome.output
 
 
-def test_curiosity_finds_something_where_it_may(tmp_path, secret):
-    """The attacks above can succeed: without the sandbox this one does."""
+@pytest.mark.parametrize("attack", WOULD_FIND)
+def test_curiosity_finds_something_without_a_sandbox(attack, tmp_path, curious):
+    """Or the test above would say nothing."""
+    for name in ("home", "in", "lib/tinytorch"):
+        (tmp_path / "box" / name).mkdir(parents=True)
+    (tmp_path / "box" / "lib" / "labels.npz").touch()
+    path = submission(tmp_path, curious(attack))
+    environment = {**os.environ, "HOME": str(tmp_path / "box" / "home")}
+    done = subprocess.run(
+        [sys.executable, "-I", str(path)],
+        env=environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert found(done.stdout), done.stderr
+
+
+@pytest.mark.parametrize("namespaces", WALLS, ids=["namespaces", "landlock"])
+def test_the_library_works_within_the_walls_and_its_kernels_are_warm(namespaces, tmp_path):
+    code = """
+        import os, sys
+        sys.path.insert(0, os.environ["HOME"].rsplit("/", 1)[0] + "/lib")
+        import numpy as np
+        from tinytorch import Tensor, nn
+        from tinytorch.kernels._jit import compiled_kernels
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        nn.CrossEntropyLoss()(model(Tensor(np.ones((5, 4), "f4"))), Tensor(np.zeros(5, "i8"))).backward()
+        print("compiled:", compiled_kernels())
+    """
+    with Box.make(submission(tmp_path, textwrap.dedent(code))) as box:
+        outcome = run(box, ["submission/attack.py"], Limits(seconds=60), namespaces=namespaces)
+    assert outcome.output.strip() == "compiled: 0"
+
+
+@pytest.mark.parametrize("namespaces", WALLS, ids=["namespaces", "landlock"])
+def test_labels_among_the_interpreters_packages_are_hidden(namespaces, tmp_path, monkeypatch):
+    """A library that is installed there has its data with it. Here another package plays it."""
+    monkeypatch.setattr(view, "_LABELLED", ("numpy/random",))
+    code = """
+        import glob, sys
+        for name in ("core", "random"):
+            path, = glob.glob(f"{sys.prefix}/lib/python*/site-packages/numpy/{name}/__init__.py") or [""]
+            try:
+                print(name, bool(open(path).read()))
+            except OSError:
+                print(name, "closed")
+    """
+    with Box.make(submission(tmp_path, textwrap.dedent(code))) as box:
+        outcome = run(box, ["submission/attack.py"], Limits(seconds=20), namespaces=namespaces)
+    assert outcome.output.splitlines() == ["core True", "random closed"]
+
+
+def test_what_does_not_hold_is_said(tmp_path, secret, monkeypatch):
+    """Without namespaces, on a kernel without Landlock, files can be read; sockets cannot be had."""
+    monkeypatch.setattr(landlock, "version", lambda: 0)
     code = placed(CURIOUS["a secret of the machine"], SECRET=secret)
-    with Box.make(submission(tmp_path, code)) as box:
+    with Box.make(submission(tmp_path, f"{code}\nimport socket\nsocket.socket()")) as box:
         outcome = run(box, ["submission/attack.py"], Limits(seconds=20), namespaces=False)
-    assert "FOUND" in outcome.output
-    assert outcome.isolation["namespaces"] is False
-    assert "files of the machine can be read" in outcome.isolation["notes"][0]
+    assert found(outcome.output)
+    assert "PermissionError" in outcome.output
+    held = outcome.isolation
+    assert (held["namespaces"], held["files"], held["network"]) == (False, "open", "refused socket")
+    assert "files of the machine can be read, sockets are refused by the kernel" in held["notes"][0]
 
 
-@pytest.mark.parametrize(
-    "namespaces", [pytest.param(True, marks=with_namespaces), False], ids=["inside", "watched"]
-)
+@pytest.mark.parametrize("namespaces", [WALLS[0], False], ids=["inside", "watched"])
 @pytest.mark.parametrize("attack", GREEDY)
 def test_greed_is_stopped(attack, namespaces, tmp_path, nothing_left):
     code, stopped = GREEDY[attack]
@@ -120,11 +207,19 @@ def test_greed_is_stopped(attack, namespaces, tmp_path, nothing_left):
     assert len(outcome.output) <= TIGHT.output_kib << 10
 
 
+@with_landlock
+def test_the_parent_cannot_be_killed_where_there_are_no_namespaces(tmp_path, nothing_left):
+    code = f"{BROKEN}\n{DISHONEST['the parent killed']}"
+    (graded,) = grade(submission(tmp_path, code), ["perceptron"], seed=0, namespaces=False).milestones
+    assert graded.status == "failed"
+    assert graded.gates[0].status == "passed", "it came to its end"
+
+
 def test_no_socket_where_there_are_no_namespaces(tmp_path):
     code = "import socket\nsocket.socket()"
-    found = grade(submission(tmp_path, f"{MICRO}\n{code}"), ["perceptron"], seed=0, namespaces=False)
-    assert found.isolation["network"] == "refused socket"
-    assert "no network while a submission is graded" in found.milestones[0].gates[0].message
+    graded = grade(submission(tmp_path, f"{MICRO}\n{code}"), ["perceptron"], seed=0, namespaces=False)
+    assert graded.isolation["network"] == "refused socket"
+    assert "no network while a submission is graded" in graded.milestones[0].gates[0].message
 
 
 def test_files_that_configure_python_or_pytest_are_left_out(tmp_path):
