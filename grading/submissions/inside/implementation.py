@@ -112,7 +112,7 @@ def what_went_wrong(error: BaseException, submission: Path) -> str:
     frames = [
         f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if submission in Path(frame.filename).parents
+        if submission in (Path(frame.filename), *Path(frame.filename).parents)
     ]
     told = f"{type(error).__name__}: {error!s:.500}"
     if isinstance(error, SystemExit):
