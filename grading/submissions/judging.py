@@ -28,7 +28,10 @@ class Judge:
 
     network: in NumPy. parameters: their names, as a student reads them. test_x, test_y: the questions, and
     their answers, which only the grader knows.
+    stepped: how far a step may be off, of its length.
     """
+
+    stepped: float = GATES["stepped"]
 
     def __init__(
         self, network: Network | Transformer, parameters: list[str], left: Left, paper: Paper,
@@ -149,7 +152,7 @@ class Judge:
             for name, old, new, right in zip(self.parameters, before, after, steps, strict=True):
                 off = apart(np.where(np.isnan(right), 0.0, new - old), np.nan_to_num(right))
                 require(
-                    off <= GATES["stepped"],
+                    off <= self.stepped,
                     f"after {words} {name} is not where it should be: off by {off:.1%} of the step",
                 )
                 worst = max(worst, off)
@@ -207,7 +210,7 @@ class Judge:
             ("loss", "Loss", self.loss, GATES["same"], "", "Compare it with -log(p of the right class)."),
             ("gradients", "Gradients", self.gradients, GATES["gradient_off"], "",
              "Check each layer's backward by finite differences, the last one first."),
-            ("optimizer", f"Two steps of {optimizer}", self.optimizer, GATES["stepped"], "", hint_optimizer),
+            ("optimizer", f"Two steps of {optimizer}", self.optimizer, self.stepped, "", hint_optimizer),
             ("loss_falls", "Loss falls", self.loss_falls, GATES["loss_left"], "", "Does a step go downhill?"),
             ("every_layer", "Every layer is trained", self.every_layer, GATES["moved"], "",
              "Does parameters() give weight and bias, and does the gradient reach them?"),

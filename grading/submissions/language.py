@@ -81,7 +81,7 @@ class Language:
         judge = LanguageJudge(
             self.network, names, left, paper, unseen_x, unseen_y, paper.arrays["probe_y"], self.of["marks"]
         )
-        judge.lr, judge.least = self.of["probe_lr"], self.of["without"]
+        judge.lr, judge.least, judge.stepped = self.of["probe_lr"], self.of["without"], self.of["stepped"]
         findings = judge.common(
             "Adam", "Compare with NumPy on one sentence: embedding, norm, attention, MLP, in this order.",
             "Kingma and Ba (2015), algorithm 1, with its corrections of the first steps.",
