@@ -33,7 +33,9 @@ from grading.classroom.table import Row, Table
 from grading.outputs import FORMATS
 from grading.outputs.points import DEFAULT, Points
 from grading.sandbox import Box
+from grading.submissions.grade import SEED_BITS
 from grading.submissions.profiles import chosen
+from grading.submissions.warm import warm
 from tinytorch.milestone.result import write
 
 _SCRATCH = "tinytorch-class-"
@@ -72,6 +74,7 @@ def command(arguments: Sequence[str], grader: Sequence[str] = GRADER) -> int:
         )  # fmt: skip
         told = f"{len(found)} submissions, {jobs} at a time, seed {terms.seed}, into {output}"
         console.print(told, highlight=False, markup=False, soft_wrap=True)
+        warm(trials)  # or each of them would
         rows = _graded(Crew(terms, scratch), found, jobs, console)
         worth = sum(points.milestones.get(trial.name, 0.0) for trial in trials)
         table = Table(rows, trials, terms.seed, worth)
@@ -124,7 +127,7 @@ def _seed(output: Path, given: int | None) -> int:
     path = output / "class-seed.json"
     if given is None and path.exists():
         return int(json.loads(path.read_text("utf-8"))["seed"])
-    seed = secrets.randbits(31) if given is None else given
+    seed = secrets.randbits(SEED_BITS) if given is None else given
     write(json.dumps({"seed": seed}), path)
     return seed
 

@@ -27,8 +27,10 @@ from grading.submissions.inside.requirements import LIBRARY
 from grading.submissions.inside.work import work
 from grading.submissions.profiles import chosen
 from grading.submissions.trial import Left, Paper, Trial
+from grading.submissions.warm import warm
 from tinytorch.milestone.result import versions
 
+SEED_BITS = 53  # more than can be tried, and a number that JSON keeps
 _MOST_FILES, _MOST_BYTES = 1000, 128 << 20  # of what is left of one milestone
 
 LOADING = 30.0  # seconds that importing a submission may take
@@ -52,8 +54,10 @@ def grade(
     Raises Refused for what cannot be taken as a submission, ValueError for milestones that there are not.
     """
     found, trials = find(path), chosen(list(milestones))
-    seed = secrets.randbits(31) if seed is None else seed
+    seed = secrets.randbits(SEED_BITS) if seed is None else seed
     points = points or Points.read()
+    if isolated:
+        warm(trials)
     began, started = time.monotonic(), datetime.now(UTC)
     grades: list[MilestoneGrade] = []
     names: dict[str, set[str]] = {"theirs": set(), "ours": set()}
