@@ -19,6 +19,7 @@ _PACKAGES = ("tinytorch", "grading", "tito", "milestones", "examples")
 _SUFFIXES = (".py", ".toml", ".css", ".js", ".npz", ".safetensors", ".typed", ".md")
 _WHEN = (2024, 1, 1, 0, 0, 0)  # of every file, so that the same sources give the same archive
 _ASKED = "vars.TINYTORCH_GRADER"  # in a workflow: a variable that GitHub keeps
+_OPEN = ("html", "markdown", "junit", "classroom50")  # these leave out what is hidden; grade.json does not
 _USUAL = 600.0  # seconds that Gradescope gives an autograder when nobody changes it
 
 
@@ -41,27 +42,31 @@ def export_command(arguments: Sequence[str]) -> int:
     try:
         trials = chosen(given.milestones.replace(",", " ").split())
         points = given.points or DEFAULT
-        Points.read(points)
+        hides = Points.read(points).hides
     except (ValueError, OSError) as error:
         parser.error(str(error))
     if given.what == "gradescope":
         path = given.output / "autograder.zip"
         path.parent.mkdir(parents=True, exist_ok=True)
         seconds = _most_seconds(trials)
-        _bundle(path, _filled(RUN, trials, SECONDS=f"{seconds:.0f}"), points)
+        _bundle(path, _filled(SETUP, trials), _filled(RUN, trials, SECONDS=f"{seconds:.0f}"), points)
         if seconds > _USUAL:
             print(
                 f"set the autograder's timeout to {seconds / 60:.0f} minutes or more: a submission may hang"
             )
     else:
+        if given.points is not None:
+            parser.error(
+                f"--points: a workflow takes those of its grader; edit {DEFAULT.relative_to(ROOT)} there"
+            )
         if given.grader is not None and given.grader.count("/") != 1:
             parser.error(f"--grader: expected the OWNER/NAME of a repository, got {given.grader}")
         path = given.output / ".github" / "workflows" / "grade.yml"
         path.parent.mkdir(parents=True, exist_ok=True)
         grader = given.grader or f"${{{{ {_ASKED} }}}}"
-        path.write_text(
-            _filled(WORKFLOW, trials, GRADER=grader, SUBMISSION=given.submission), encoding="utf-8"
-        )
+        formats = ",".join(_OPEN if hides else ("json", *_OPEN))
+        text = _filled(WORKFLOW, trials, GRADER=grader, SUBMISSION=given.submission, FORMATS=formats)
+        path.write_text(text, encoding="utf-8")
         if given.grader is None:
             print(
                 f"set {_ASKED.partition('.')[2]}, a variable of the organisation or repository, to OWNER/NAME"
@@ -81,14 +86,14 @@ def _filled(text: str, trials: Sequence[Trial], **values: str) -> str:
     return text
 
 
-def _bundle(path: Path, run: str, points: Path) -> None:
+def _bundle(path: Path, setup: str, run: str, points: Path) -> None:
     """The sources that grading needs, with the two scripts that Gradescope calls."""
     files = [ROOT / name for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE")]
     for package in _PACKAGES:
         found = sorted((ROOT / package).rglob("*"))
         files += [p for p in found if p.suffix in _SUFFIXES and "mutants" not in p.parts and p.is_file()]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in (("setup.sh", SETUP), ("run_autograder", run)):
+        for name, text in (("setup.sh", setup), ("run_autograder", run)):
             _add(archive, name, text.encode(), 0o755)
         _add(archive, "points.toml", points.read_bytes(), 0o644)
         for file in files:

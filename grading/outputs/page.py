@@ -193,6 +193,7 @@ def _about(grade: Grade) -> str:
         ("Yours", _names(grade.submission.theirs)),
         ("From the library", _names(grade.submission.ours)),
         ("Isolation", "namespaces of its own" if held.get("namespaces") else "no namespaces"),
+        ("Files", str(held.get("files", "open"))),
         ("Network", str(held.get("network", "open"))),
         ("User", str(held.get("user", "the grader's"))),
         ("Seed of the data", str(grade.seed)),

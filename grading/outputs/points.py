@@ -32,6 +32,11 @@ class Points:
         except ValueError as error:
             raise ValueError(f"{path.name}: {error}") from None
 
+    @property
+    def hides(self) -> bool:
+        """Whether there is a gate that students do not see, or not yet."""
+        return any(self.of(gate)["visibility"] != "visible" for gate in ("default", *self.gates))
+
     def of(self, gate: str) -> dict[str, Any]:
         """What holds for a gate."""
         usual = {"points": 1, "visibility": "visible"}

@@ -64,6 +64,7 @@ def grade(
     isolation: dict[str, Any] = {
         "namespaces": False,
         "network": "open",
+        "files": "open",
         "user": "the grader's",
         "notes": ["in-process"],
     }

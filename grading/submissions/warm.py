@@ -1,6 +1,6 @@
 """Kernels compiled before a submission needs them.
 
-In its sandbox compiling would count as the submission's time, and what was compiled would go with the sandbox.
+In its sandbox compiling would count as the submission's time, and what it compiled goes with the sandbox.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from tinytorch.kernels._jit import cache_folder
 
 
 def warm(trials: Iterable[Trial]) -> list[str]:
-    """Go through these milestones with the library itself, once for each state of its kernels; returns the
-    names of those that were not yet gone through. Where the cache cannot be written it leaves all as it is."""
+    """Go through these milestones with the library itself, once for each state of its kernels.
+
+    Returns the names of those that were new. Where the cache cannot be written nothing is done.
+    """
     done = []
     for trial in trials:
         mark = cache_folder() / f"graded-{trial.name}"

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from grading.classroom import export
 from grading.classroom.export import export_command
+from grading.outputs.points import DEFAULT
 from tests.grading.test_classroom import MICRO
 from tinytorch.kernels._jit import cache_folder
 
@@ -115,12 +117,23 @@ def test_the_workflow_names_what_is_graded(tmp_path, capsys):
     assert "set TINYTORCH_GRADER" in capsys.readouterr().out
 
 
+def test_a_workflow_keeps_back_the_file_that_tells_what_is_hidden(tmp_path, monkeypatch):
+    path = tmp_path / ".github" / "workflows" / "grade.yml"
+    export_command(["github", "--output", str(tmp_path)])
+    assert "--formats json,html,markdown,junit,classroom50\n" in path.read_text("utf-8")
+    (tmp_path / "points.toml").write_text('[gates.gradients]\nvisibility = "after_due_date"', "utf-8")
+    monkeypatch.setattr(export, "DEFAULT", tmp_path / "points.toml")
+    export_command(["github", "--output", str(tmp_path)])
+    assert "--formats html,markdown,junit,classroom50\n" in path.read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
         (["gradescope", "--milestones", "9"], "expected milestones of"),
         (["gradescope", "--points", "nowhere.toml"], "nowhere.toml"),
         (["github", "--grader", "tinytorch"], "--grader: expected the OWNER/NAME"),
+        (["github", "--points", str(DEFAULT)], "edit grading/outputs/points.toml there"),
     ],
 )
 def test_bad_usage(flags, says, tmp_path, capsys):
