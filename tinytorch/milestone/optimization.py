@@ -30,7 +30,7 @@ BATCH = 500  # examples that are asked about at one time
 CALIBRATION = 512  # examples from the training data by which ranges of activations are found
 FEW = 5000  # examples up to which a model is trained on the spot
 FEWEST_STEPS = 300  # of an epoch of fine-tuning, where the training data are few
-TOKENS = 64  # that a language model writes to have its speed measured
+TOKENS = 32  # that a language model writes to have its speed measured
 
 
 @dataclass(frozen=True)

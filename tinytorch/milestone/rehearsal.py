@@ -31,15 +31,20 @@ def rehearse(script: Path, seed: int) -> tuple[float, float, bool]:
     model.eval()
     with tt.inference_mode():
         apart = float((quantize_dynamic(model)(inputs) - model(inputs)).abs().max().item())
-    if isinstance(model, GPT):
-        for writer in (model, quantize_weight_only(model, 8), quantize_weight_only(model, 4)):
-            generate(writer, [0], 2, seed=seed)
+    _write(model, seed)
     tt.optim.AdamW(model.parameters()).step()
     return loss.item(), apart, finite
 
 
+def _write(model: Any, seed: int) -> None:
+    """Two tokens, if it is a model that writes, with float32, int8 and int4 weights."""
+    if isinstance(model, GPT):
+        for writer in (model, quantize_weight_only(model, 8), quantize_weight_only(model, 4)):
+            generate(writer, [0], 2, seed=seed)
+
+
 def compile_first(study: str, scripts: Mapping[str, Path], seed: int) -> None:
-    """On a machine that has no compiled kernels, get them for two models at a time, in two processes.
+    """On a machine that has no compiled kernels, get them in two processes: the last model's in one of its own.
 
     study: the file of milestone 6. scripts: of each model's name, the one that trained it.
     """
@@ -50,3 +55,4 @@ def compile_first(study: str, scripts: Mapping[str, Path], seed: int) -> None:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         for name in here:
             rehearse(scripts[name], seed)
+        _write(milestone_of(scripts[last])[0].build().eval(), seed)  # as it is the largest, and does this last

@@ -161,9 +161,8 @@ def measure_together(
         _check(warmup, batches[name])
         if prepare is not None:
             prepare(name)
-        for _ in range(warmup):
-            functions[name]()
-        calls[name] = max(1, min(2000, int(BLOCK_SECONDS / max(1e-7, _calls(functions[name], 3).min()))))
+        fastest = _calls(functions[name], max(warmup, 1)).min()
+        calls[name] = max(1, min(2000, int(BLOCK_SECONDS / max(1e-7, fastest))))
     blocks: dict[str, list[list[float]]] = {name: [] for name in names}
     end = time.perf_counter() + seconds * len(names)
     done = 0
