@@ -26,6 +26,8 @@ from typing import Any
 import numba
 from numba.core import caching, event
 
+from tinytorch.kernels import amx
+
 FASTMATH = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
 JIT = not numba.config.DISABLE_JIT
 # Parallel kernels keep silent about an index out of bounds, so NUMBA_BOUNDSCHECK=1 compiles them serial.
@@ -46,7 +48,7 @@ def _sources_hash() -> str:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
-    build = (numba.__version__, platform.python_version(), platform.machine(), BOUNDS_CHECKED)
+    build = (numba.__version__, platform.python_version(), platform.machine(), BOUNDS_CHECKED, amx.ALLOWED)
     digest.update(repr(build).encode())
     return digest.hexdigest()[:16]
 

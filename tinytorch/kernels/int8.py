@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinytorch.kernels._jit import kernel
+from tinytorch.kernels.int8_matrix import MATRIX_ROWS, MATRIX_WORK, begin_matrix, end_matrix, matrix_tile
 from tinytorch.kernels.int8_tiles import CODES, FLOATS, byte_tile, finish_tile
 from tinytorch.kernels.int8_vectors import GROUP, LANES, PATH, PATHS
 from tinytorch.kernels.memory import ALIGNMENT, SMALLEST, empty
@@ -153,8 +154,11 @@ def _share(operands, scratch_id, relu, has_bias, codes, zero, part, parts):
     tile = a_rows + 3 * TABLE
     store_word(runs, 0)
 
-    tall = even(max(bottom - top, 1), TILE_ROWS)
+    on_matrix = m * n * k >= MATRIX_WORK
+    tall = even(max(bottom - top, 1), MATRIX_ROWS if on_matrix else TILE_ROWS)
     block = max(1, BLOCK // (groups * PANEL))
+    if on_matrix:
+        begin_matrix(groups)
     for first in range(left, right, block):
         for i in range(top, bottom, tall):
             rows = min(tall, bottom - i)
@@ -165,12 +169,18 @@ def _share(operands, scratch_id, relu, has_bias, codes, zero, part, parts):
                 j = panel * PANEL_COLUMNS
                 columns = min(PANEL_COLUMNS, n - j)
                 vectors = (columns + LANES - 1) // LANES
-                byte_tile(rows, vectors, a_rows, 1, runs, groups, packed + panel * groups * PANEL, tile)
+                b = packed + panel * groups * PANEL
+                if on_matrix:
+                    matrix_tile(rows, vectors, a_rows, 1, runs, groups, b, tile)
+                else:
+                    byte_tile(rows, vectors, a_rows, 1, runs, groups, b, tile)
                 finish_tile(
                     kind, rows, columns, tile, scales + i * scale_step, scale_step, zeros + i * zero_step,
                     zero_step, sums + 4 * j, weights + j * weight_step, weight_step, bias + j * bias_step,
                     bias_step, c_rows, j * size, low, high, inverse, zero,
                 )  # fmt: skip
+    if on_matrix:
+        end_matrix()
     return 0
 
 

@@ -36,6 +36,7 @@ from tinytorch.kernels.int8_images import (
     room,
     to_nhwc,
 )
+from tinytorch.kernels.int8_matrix import MATRIX_ROWS, MATRIX_WORK, begin_matrix, end_matrix, matrix_tile
 from tinytorch.kernels.int8_tiles import CODES, FLOATS, byte_tile, finish_tile
 from tinytorch.kernels.int8_vectors import GROUP, LANES, copy_floats
 from tinytorch.kernels.memory import ALIGNMENT, empty
@@ -157,7 +158,10 @@ def _share(operands, scratch_id, relu, has_bias, codes, zero, part, parts):
     turned = floats + 16 * PANEL
     out_step = out_pixel if codes else PANEL
 
-    tall = even(max(end - here, 1), TILE_ROWS)
+    on_matrix = pixels * n * steps * runs * GROUP >= MATRIX_WORK
+    tall = even(max(end - here, 1), MATRIX_ROWS if on_matrix else TILE_ROWS)
+    if on_matrix:
+        begin_matrix(steps)
     while here < end:
         rows = min(tall, end - here)
         entry = here // plane
@@ -189,7 +193,10 @@ def _share(operands, scratch_id, relu, has_bias, codes, zero, part, parts):
             columns = min(PANEL_COLUMNS, n - first)
             vectors = (columns + LANES - 1) // LANES
             b = packed + first * steps * runs * GROUP
-            byte_tile(rows, vectors, a_rows, runs, run_table, steps, b, tile)
+            if on_matrix:
+                matrix_tile(rows, vectors, a_rows, runs, run_table, steps, b, tile)
+            else:
+                byte_tile(rows, vectors, a_rows, runs, run_table, steps, b, tile)
             finish_tile(
                 kind, rows, columns, tile, scales, 0, zeros, 0, sums + 4 * first,
                 weights + first * weight_step, weight_step, bias + first * bias_step, bias_step, c_rows,
@@ -207,6 +214,8 @@ def _share(operands, scratch_id, relu, has_bias, codes, zero, part, parts):
                                 few, turned + k * VECTOR_BYTES, out + 4 * ((column + k) * plane + row)
                             )
         here += rows
+    if on_matrix:
+        end_matrix()
     return 0
 
 

@@ -44,7 +44,7 @@ def _write(model: Any, seed: int) -> None:
 
 
 def compile_first(study: str, scripts: Mapping[str, Path], seed: int) -> None:
-    """On a machine that has no compiled kernels, get them in two processes: the last model's in one of its own.
+    """On a machine that has no compiled kernels, get them in two processes, one for the last model alone.
 
     study: the file of milestone 6. scripts: of each model's name, the one that trained it.
     """
@@ -55,4 +55,6 @@ def compile_first(study: str, scripts: Mapping[str, Path], seed: int) -> None:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         for name in here:
             rehearse(scripts[name], seed)
-        _write(milestone_of(scripts[last])[0].build().eval(), seed)  # as it is the largest, and does this last
+        _write(
+            milestone_of(scripts[last])[0].build().eval(), seed
+        )  # as it is the largest, and does this last
