@@ -52,7 +52,8 @@ def package(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     for empty in (folder.parent / "__init__.py", folder / "__init__.py"):
         empty.write_text("")
-    shutil.copy(KERNELS / "_jit.py", folder)
+    for name in ("_jit.py", "amx.py"):
+        shutil.copy(KERNELS / name, folder)
     (folder / "helper.py").write_text(HELPER.format(factor=2))
     (folder / "caller.py").write_text(CALLER)
     return tmp_path

@@ -163,13 +163,15 @@ def test_the_embedded_data_stand_in_for_what_is_missing(tmp_path):
 def test_kernels_are_compiled_in_two_processes_where_there_are_none(cached, started, tmp_path, monkeypatch):
     if cached:
         (tmp_path / "gemm.nbi").touch()
-    commands, rehearsed = [], []
+    commands, rehearsed, written = [], [], []
     process = contextlib.nullcontext()
     monkeypatch.setattr(rehearsal, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(
         rehearsal.subprocess, "Popen", lambda command, **_: commands.append(command) or process
     )
     monkeypatch.setattr(rehearsal, "rehearse", lambda script, seed: rehearsed.append(script))
+    monkeypatch.setattr(rehearsal, "rehearse_writing", lambda script, seed: written.append(script))
     rehearsal.compile_first("study.py", {"mlp": DIGITS, "cnn": MNIST, "gpt": SCRIPT}, 0)
     assert [command[1:] for command in commands] == [["study.py", "--test-only", "--models", "gpt"]] * started
     assert rehearsed == [DIGITS, MNIST] * started
+    assert written == [SCRIPT] * started

@@ -36,6 +36,11 @@ def rehearse(script: Path, seed: int) -> tuple[float, float, bool]:
     return loss.item(), apart, finite
 
 
+def rehearse_writing(script: Path, seed: int) -> None:
+    """What an untrained model writes, if it is one that writes."""
+    _write(milestone_of(script)[0].build().eval(), seed)
+
+
 def _write(model: Any, seed: int) -> None:
     """Two tokens, if it is a model that writes, with float32, int8 and int4 weights."""
     if isinstance(model, GPT):
@@ -55,6 +60,4 @@ def compile_first(study: str, scripts: Mapping[str, Path], seed: int) -> None:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         for name in here:
             rehearse(scripts[name], seed)
-        _write(
-            milestone_of(scripts[last])[0].build().eval(), seed
-        )  # as it is the largest, and does this last
+        rehearse_writing(scripts[last], seed)  # its model is the largest, and writes last of all
