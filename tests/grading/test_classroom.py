@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,9 +130,11 @@ def test_ended_from_outside_it_leaves_nothing_running(how, folder, tmp_path, fak
 
 
 def start(folder, output, *flags):
+    """As from a terminal: where these tests run in the background, Ctrl-C is ignored and would be by it."""
     return subprocess.Popen(
         [sys.executable, "-m", "grading", "class", str(folder), "--output", str(output), *FLAGS, *flags],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
