@@ -61,9 +61,8 @@ def test_convolutions(case, codes):
     options = {"stride": stride, "dilation": dilation, "relu": relu}
     if codes:
         options |= {"out_scale": 50.0, "out_zero": 100, "out_padding": padding}
-    np.testing.assert_array_equal(
-        *either_way(int8_conv, lambda: test_int8_conv.run(*operands, **options))
-    )  # fmt: skip
+    found = either_way(int8_conv, lambda: test_int8_conv.run(*operands, **options))
+    np.testing.assert_array_equal(*found)
 
 
 @needs_unit
